@@ -1,0 +1,2 @@
+//! The graceful command.
+fn main() {}

@@ -1,0 +1,160 @@
+//! What a language brings: compile, stage, commit.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+
+use crate::error::{CallError, Place, ScriptError};
+use crate::gate::Generation;
+use crate::generation::{Instance, World};
+use crate::intent::Intents;
+use crate::lease::Lease;
+use crate::lifecycle::HookError;
+use crate::module::Module;
+use crate::plan::Plan;
+use crate::report::{ReloadError, ReloadOptions, Report};
+use crate::source::{Name, Source};
+use crate::value::Value;
+
+/// A `require` or `import` with a constant name, found by reading the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// The module it names.
+    pub name: Name,
+    /// Where it stands.
+    pub place: Place,
+    /// It stands inside a function, so it does not run while the module loads.
+    pub deferred: bool,
+}
+
+/// A source that was parsed: what it requires, and whatever its backend made of it.
+#[derive(Clone)]
+pub struct Compiled {
+    /// Its requires, in the order of the text.
+    pub requires: Vec<Require>,
+    /// Bytecode, a tree: its backend's own.
+    pub artifact: Arc<dyn Any + Send + Sync>,
+}
+
+/// A language. One instance serves one engine.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Its name: `lua`, `rhai`. A [`Source`] says by this name who loads it.
+    fn name(&self) -> &str;
+
+    /// The file extensions it reads, without dot.
+    fn extensions(&self) -> &[&str];
+
+    /// Called once, when the engine is built. Weak, because the engine owns the backend.
+    fn attach(&self, world: &Arc<World>, control: Weak<dyn Control>);
+
+    /// Parses one source. Pure: no effect on any module, any thread, no VM lock.
+    ///
+    /// # Errors
+    /// A syntax error with file, line, column and source line.
+    fn compile(&self, source: &Source) -> Result<Compiled, ScriptError>;
+
+    /// Opens this backend's part of the transaction that makes `cx.generation`.
+    fn begin(&self, cx: TxnCx) -> Box<dyn Txn>;
+}
+
+/// What a transaction is told when it opens.
+#[derive(Clone)]
+pub struct TxnCx {
+    /// The generation that is being made.
+    pub generation: Generation,
+    /// The world is empty: `init` runs while its module registers, not in *activate*.
+    pub start: bool,
+    /// Where effects wait for the commit.
+    pub intents: Arc<Intents>,
+    /// How long the top level of one module may run.
+    pub stage_budget: Duration,
+}
+
+/// One backend's part of one transaction: a *stage* for each module, then exactly one of
+/// [`commit`](Txn::commit) and [`rollback`](Txn::rollback).
+///
+/// Until then nothing that staged code or hooks did through graceful's interface or plain globals may be
+/// seen by live code. Every poll of staged code and of hooks happens between *put the new globals in* and
+/// *take them out again*, under the VM's lock.
+#[async_trait]
+pub trait Txn: Send + Sync {
+    /// Runs the top level of one module beside the live generation, under a lease of kind
+    /// [`Stage`](crate::LeaseKind::Stage), and returns the module it made. Several may be under way at once,
+    /// one inside the other, when a top level imports by a name that was not constant.
+    ///
+    /// # Errors
+    /// What the top level failed with. Code that runs past `stage_budget` must be stopped.
+    async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError>;
+
+    /// The gates of `modules` are shut and their tasks frozen: returns once nothing that is not counted by a
+    /// lease runs in them (a synchronous call that only holds the VM's lock, say). The default has none.
+    async fn quiesce(&self, _modules: &BTreeSet<Name>) {}
+
+    /// Makes the staged code live: takes the VM's lock, puts the new globals and held-back state keys in,
+    /// calls `swap` exactly once, lets go. Cannot fail.
+    fn commit(self: Box<Self>, swap: &mut dyn FnMut());
+
+    /// Drops everything staged. Globals and state keys are as before the transaction; the undo of hooks has
+    /// been done by then.
+    fn rollback(self: Box<Self>);
+}
+
+/// What one `stage` is told.
+pub struct StageCx {
+    /// The source, as it was read.
+    pub source: Arc<Source>,
+    /// What [`Backend::compile`] made of it.
+    pub compiled: Compiled,
+    /// The instance that is being staged; requires are resolved from it, and its scope owns what it starts.
+    pub instance: Arc<Instance>,
+    /// The live module of the same name and backend, whose state the new one takes over.
+    pub previous: Option<Arc<dyn Module>>,
+    /// Loads what the plan did not foresee.
+    pub importer: Arc<dyn Importer>,
+}
+
+/// Given to a top level that is being staged, for what could not be known by reading it.
+#[async_trait]
+pub trait Importer: Send + Sync {
+    /// Loads `name` for `from`, if it is [`Pending`](crate::generation::Resolved::Pending) or
+    /// [`Absent`](crate::generation::Resolved::Absent); widens the plan if it is new.
+    ///
+    /// # Errors
+    /// It is missing, fails to load, or is being loaded by somebody who waits for `from`: a cycle.
+    async fn import(&self, from: &Arc<Instance>, name: &Name, place: Option<Place>) -> Result<Arc<Instance>, ScriptError>;
+
+    /// Says that `module`'s `init` ran to its end while it registered, which happens only at a start
+    /// ([`TxnCx::start`]). If the start fails later, the engine runs `finalize`, dependents first.
+    fn initialised(&self, module: &Name, finalize: Finalize);
+}
+
+/// Runs `finalize` of a module that was initialised while it registered and whose start failed.
+pub type Finalize = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), HookError>> + Send>;
+
+/// The engine, as scripts reach it. What `graceful.reload()` and its likes in a language call.
+pub trait Control: Send + Sync {
+    /// The live world.
+    fn world(&self) -> &Arc<World>;
+
+    /// Reloads. From a call that can yield: park the caller's lease, [`Clock::spawn`](crate::Clock::spawn)
+    /// this, wait for it, unpark. From a hook it is refused with `GR0116`.
+    fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>>;
+
+    /// A dry run.
+    fn plan(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Plan, ReloadError>>;
+
+    /// Enters `root` for a call from outside every lease, waiting at its gate as long as calls wait.
+    fn admit(&self, root: Name) -> BoxFuture<'static, Result<Lease, CallError>>;
+
+    /// Calls an export of `module`: inside a lease at its generation, else at the live one after waiting at
+    /// the gate.
+    fn call(&self, module: Name, function: String, args: Vec<Value>) -> BoxFuture<'static, Result<Value, CallError>>;
+
+    /// The same, blocking this thread. Never under a VM's lock: it may wait at a gate.
+    fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError>;
+}

@@ -1,0 +1,3 @@
+//! todo
+/// a
+pub struct Handle;

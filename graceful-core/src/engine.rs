@@ -1,0 +1,5 @@
+//! todo
+/// a
+pub struct Engine;
+/// b
+pub struct EngineBuilder;

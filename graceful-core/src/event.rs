@@ -1,0 +1,219 @@
+//! The one stream of events: log lines, metrics, history, reports and test traces are readers of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::lifecycle::Hook;
+use crate::plan::Step;
+use crate::source::Name;
+use crate::version::Version;
+
+/// The phases of a reload, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Hash the sources, widen to dependents, order both ways. Touches nothing.
+    Plan,
+    /// Compile, and run the new top levels beside the live generation. Touches nothing live.
+    Stage,
+    /// Check what was staged. Touches nothing live.
+    Validate,
+    /// Shut the gates of the modules that need it and wait for calls in flight.
+    Drain,
+    /// Checkpoints, and the old `before_reload`, dependents first.
+    Suspend,
+    /// The new `init` and `after_reload`, dependencies first.
+    Activate,
+    /// One store of one number: the point of no return.
+    Commit,
+    /// Release what old code owned. Reported, never undone.
+    Retire,
+}
+
+impl Phase {
+    /// The phase as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Plan => "plan",
+            Phase::Stage => "stage",
+            Phase::Validate => "validate",
+            Phase::Drain => "drain",
+            Phase::Suspend => "suspend",
+            Phase::Activate => "activate",
+            Phase::Commit => "commit",
+            Phase::Retire => "retire",
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A reload began.
+    ReloadStarted,
+    /// The plan is made.
+    Planned {
+        /// Its steps.
+        steps: Vec<Step>,
+    },
+    /// A phase began.
+    PhaseStarted {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase ended, well or not.
+    PhaseEnded {
+        /// Which.
+        phase: Phase,
+        /// How long it took.
+        took: Duration,
+        /// Whether the reload goes on.
+        ok: bool,
+    },
+    /// A module's new code ran beside the live one.
+    Staged {
+        /// The module.
+        module: Name,
+        /// The live version, if it is live.
+        old: Option<Version>,
+        /// The new version.
+        new: Option<Version>,
+    },
+    /// The gates of these modules are shut: calls that start now wait.
+    GatesShut {
+        /// The modules.
+        modules: Vec<Name>,
+    },
+    /// The gates are open again.
+    GatesOpened {
+        /// The modules.
+        modules: Vec<Name>,
+    },
+    /// No call is in flight in the gated modules any more.
+    Drained {
+        /// How many calls were cancelled for it.
+        cancelled: usize,
+    },
+    /// A copy of the module's state was taken.
+    Checkpointed {
+        /// The module.
+        module: Name,
+    },
+    /// A hook returned.
+    HookRan {
+        /// The module.
+        module: Name,
+        /// Which hook.
+        hook: Hook,
+        /// How long it took.
+        took: Duration,
+        /// What it failed with.
+        error: Option<String>,
+    },
+    /// One journaled step was undone.
+    Undone {
+        /// The module.
+        module: Name,
+        /// What was undone.
+        step: String,
+        /// What the undo failed with.
+        error: Option<String>,
+    },
+    /// The new generation is live.
+    Committed {
+        /// Its number.
+        generation: u64,
+    },
+    /// Something a generation owned was given to the next one.
+    HandedOver {
+        /// The module.
+        module: Name,
+        /// What kind of thing.
+        kind: String,
+        /// Its key.
+        key: String,
+    },
+    /// Something a generation owned was released.
+    Released {
+        /// The module.
+        module: Name,
+        /// What kind of thing.
+        kind: String,
+        /// Its key.
+        key: String,
+        /// What the release failed with.
+        error: Option<String>,
+    },
+    /// An old generation of a module was dropped.
+    Purged {
+        /// The module.
+        module: Name,
+        /// The generation it was born in.
+        born: u64,
+    },
+    /// Something worth knowing that fails nothing.
+    Warning {
+        /// The module, if it is about one.
+        module: Option<Name>,
+        /// The text.
+        message: String,
+    },
+    /// The reload ended. Exactly one for each [`EventKind::ReloadStarted`].
+    ReloadEnded {
+        /// `committed`, `unchanged`, `refused`, `rolled_back` or `stuck`.
+        outcome: String,
+        /// The live generation now.
+        generation: u64,
+        /// The code of the error, if it failed.
+        code: Option<String>,
+        /// How long it took.
+        took: Duration,
+    },
+}
+
+/// One event: when, in which reload, what.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// Counts every event of this engine, from 1.
+    pub seq: u64,
+    /// Which reload, from 1; 0 outside of one.
+    pub reload: u64,
+    /// The engine's clock.
+    pub at: Duration,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// Reads the events, in order. Called by whoever drives the reload: be quick, do not block, call no module.
+pub trait Observer: Send + Sync {
+    /// One event.
+    fn on_event(&self, event: &Event);
+}
+
+/// The stream: gives each event its number and hands it to every reader.
+#[derive(Default)]
+pub struct Events {
+    seq: AtomicU64,
+    observers: Mutex<Vec<Arc<dyn Observer>>>,
+}
+
+impl Events {
+    /// Adds a reader.
+    pub fn subscribe(&self, observer: Arc<dyn Observer>) {
+        self.observers.lock().unwrap().push(observer);
+    }
+
+    /// Sends one event to every reader.
+    pub fn emit(&self, reload: u64, at: Duration, kind: EventKind) {
+        let event = Event { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1, reload, at, kind };
+        let observers = self.observers.lock().unwrap().clone();
+        for observer in observers {
+            observer.on_event(&event);
+        }
+    }
+}

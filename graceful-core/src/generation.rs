@@ -1,0 +1,220 @@
+//! The live world: every module's instances, and which of them a call at a given generation sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+
+use crate::clock::Clock;
+use crate::error::Place;
+use crate::event::{EventKind, Events};
+use crate::gate::{Gate, Generation, LeaseKind};
+use crate::graph::{Edge, Edges, Graph};
+use crate::lease::Lease;
+use crate::module::Module;
+use crate::scope::{Scope, Table};
+use crate::source::{Hash, Name};
+
+/// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
+pub struct Instance {
+    /// The module.
+    pub name: Name,
+    /// The backend that loaded it.
+    pub backend: String,
+    /// Where its source came from.
+    pub origin: String,
+    /// The hash of its source.
+    pub hash: Hash,
+    /// The first generation that sees it.
+    pub born: Generation,
+    /// Its place in the order of the initial requires.
+    pub rank: u64,
+    /// What it owns.
+    pub scope: Arc<Scope>,
+    pub(crate) edges: Mutex<Edges>,
+    pub(crate) last: AtomicU64,
+    pub(crate) module: OnceLock<Arc<dyn Module>>,
+}
+
+impl Instance {
+    /// The loaded code; `None` while it is being staged.
+    pub fn module(&self) -> Option<&Arc<dyn Module>> {
+        self.module.get()
+    }
+
+    /// The last generation that sees it, `u64::MAX` while it is live or staged.
+    pub fn last(&self) -> Generation {
+        Generation(self.last.load(Ordering::Acquire))
+    }
+
+    /// Whether a call at `generation` sees it.
+    pub fn lives_at(&self, generation: Generation) -> bool {
+        self.born <= generation && generation <= self.last()
+    }
+
+    /// What it requires, as far as is known.
+    pub fn edges(&self) -> Edges {
+        self.edges.lock().unwrap().clone()
+    }
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.name, self.born)
+    }
+}
+
+/// What a `require` finds.
+#[derive(Clone, Debug)]
+pub enum Resolved {
+    /// What everybody who asks from there will see for as long as the asking instance lives: may be cached.
+    Settled(Arc<Instance>),
+    /// What this call sees because of the generation it is pinned to: not to be cached.
+    Pinned(Arc<Instance>),
+    /// It is part of the reload that stages the asking module and not loaded yet: import it.
+    Pending,
+    /// It is being replaced right now and the asking module would be left with the old one: wait for
+    /// [`World::settled`] and ask again, or fail with a retryable error where waiting is impossible.
+    Closing,
+    /// There is no such module.
+    Absent,
+}
+
+/// What a running reload shows to `require`.
+#[derive(Default)]
+pub(crate) struct InFlight {
+    pub(crate) generation: u64,
+    /// To be loaded by the reload and not loaded yet.
+    pub(crate) pending: BTreeSet<Name>,
+    /// Being replaced, from *drain* to commit.
+    pub(crate) closing: BTreeSet<Name>,
+}
+
+/// The live world. Adapters resolve requires against it; the engine changes it.
+pub struct World {
+    /// Admission.
+    pub gate: Arc<Gate>,
+    /// The stream of events.
+    pub events: Arc<Events>,
+    /// The host's time and tasks.
+    pub clock: Arc<dyn Clock>,
+    /// What is registered by key.
+    pub table: Arc<Table>,
+    pub(crate) modules: RwLock<BTreeMap<Name, Vec<Arc<Instance>>>>,
+    pub(crate) graph: Mutex<Graph>,
+    pub(crate) in_flight: RwLock<InFlight>,
+    pub(crate) reload: AtomicU64,
+}
+
+impl World {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            gate: Arc::default(),
+            events: Arc::default(),
+            clock,
+            table: Arc::default(),
+            modules: RwLock::default(),
+            graph: Mutex::default(),
+            in_flight: RwLock::default(),
+            reload: AtomicU64::new(0),
+        })
+    }
+
+    /// The instance of `name` that `generation` sees.
+    pub fn instance_at(&self, name: &str, generation: Generation) -> Option<Arc<Instance>> {
+        let modules = self.modules.read().unwrap();
+        let instances = modules.get(name)?;
+        instances.iter().rev().find(|instance| instance.lives_at(generation)).cloned()
+    }
+
+    /// The live instance of `name`.
+    pub fn live(&self, name: &str) -> Option<Arc<Instance>> {
+        self.instance_at(name, self.gate.live())
+    }
+
+    /// Every live instance, by name.
+    pub fn live_all(&self) -> Vec<Arc<Instance>> {
+        let live = self.gate.live();
+        let modules = self.modules.read().unwrap();
+        modules.values().filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned()).collect()
+    }
+
+    /// Every instance that is still held in memory, old ones too.
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        self.modules.read().unwrap().values().flatten().cloned().collect()
+    }
+
+    /// What `from` gets when it requires `name` now, at `place`; records the edge.
+    ///
+    /// The generation is that of the thread's lease (the live one without), *clamped* to the span of `from`:
+    /// a closure of a replaced module that is still called goes on seeing its own time, and a call that began
+    /// before a commit goes on seeing what it began with.
+    pub fn resolve(&self, from: &Arc<Instance>, name: &Name, place: Option<Place>) -> Resolved {
+        let lease = Lease::current_generation().unwrap_or_else(|| self.gate.live());
+        let generation = lease.clamp(from.born, from.last());
+        {
+            let in_flight = self.in_flight.read().unwrap();
+            if in_flight.generation == generation.0 && in_flight.pending.contains(name) {
+                self.note_edge(from, name, place);
+                return Resolved::Pending;
+            }
+            let outside = generation.0 < in_flight.generation && !in_flight.closing.contains(&from.name);
+            if outside && in_flight.closing.contains(name) && !self.in_hook() && !self.has_edge(from, name) {
+                return Resolved::Closing;
+            }
+        }
+        let Some(found) = self.visible(name, generation) else { return Resolved::Absent };
+        self.note_edge(from, name, place);
+        let live = self.gate.live();
+        let settled = found.last().0 == u64::MAX && (found.born <= live || found.born <= from.born);
+        if settled { Resolved::Settled(found) } else { Resolved::Pinned(found) }
+    }
+
+    /// Ends when no module is being replaced any more.
+    pub async fn settled(&self) {
+        loop {
+            let listener = self.gate.listen();
+            if self.in_flight.read().unwrap().closing.is_empty() {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    /// A module that did not exist at `generation` but does now has no other time to be seen in.
+    fn visible(&self, name: &Name, generation: Generation) -> Option<Arc<Instance>> {
+        if let Some(found) = self.instance_at(name, generation) {
+            return Some(found);
+        }
+        let live = self.gate.live();
+        let modules = self.modules.read().unwrap();
+        let first = modules.get(name)?.first()?;
+        (first.born > generation && first.born <= live).then(|| first.clone())
+    }
+
+    fn in_hook(&self) -> bool {
+        Lease::current().is_some_and(|lease| matches!(lease.kind(), LeaseKind::Hook | LeaseKind::Stage))
+    }
+
+    fn has_edge(&self, from: &Arc<Instance>, name: &Name) -> bool {
+        from.edges.lock().unwrap().contains_key(name)
+    }
+
+    fn note_edge(&self, from: &Arc<Instance>, to: &Name, place: Option<Place>) {
+        let mut edges = from.edges.lock().unwrap();
+        if edges.contains_key(to) {
+            return;
+        }
+        let edge = Edge { place, deferred: from.module().is_some() };
+        edges.insert(to.clone(), edge.clone());
+        drop(edges);
+        let live = self.gate.live();
+        if from.lives_at(live) && from.last().0 == u64::MAX {
+            self.graph.lock().unwrap().add(&from.name, to, edge);
+        }
+    }
+
+    /// Sends an event of the running reload.
+    pub fn emit(&self, kind: EventKind) {
+        self.events.emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
+    }
+}

@@ -1,0 +1,201 @@
+//! Who requires whom: order, affected set, cycle path. Pure; knows names only.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::error::Place;
+use crate::source::Name;
+
+/// One require of a module: where it stands, and whether it runs while the module loads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edge {
+    /// Where the require stands.
+    pub place: Option<Place>,
+    /// It stands inside a function (Lua's own way out of cycles): it widens the reload set and does not order.
+    pub deferred: bool,
+}
+
+/// The requires of one module, by the required module's name.
+pub type Edges = BTreeMap<Name, Edge>;
+
+/// The graph of the live modules, kept up to date edge by edge.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    requires: BTreeMap<Name, Edges>,
+    dependents: BTreeMap<Name, BTreeSet<Name>>,
+}
+
+impl Graph {
+    /// Adds one edge; keeps an edge that is there, except that a load-time one replaces a deferred one.
+    pub fn add(&mut self, from: &Name, to: &Name, edge: Edge) {
+        let edges = self.requires.entry(from.clone()).or_default();
+        let known = edges.entry(to.clone()).or_insert_with(|| edge.clone());
+        known.deferred &= edge.deferred;
+        self.dependents.entry(to.clone()).or_default().insert(from.clone());
+    }
+
+    /// Replaces everything `from` requires.
+    pub fn replace(&mut self, from: &Name, edges: Edges) {
+        self.remove(from);
+        for to in edges.keys() {
+            self.dependents.entry(to.clone()).or_default().insert(from.clone());
+        }
+        self.requires.insert(from.clone(), edges);
+    }
+
+    /// Forgets what `from` requires; edges to it stay.
+    pub fn remove(&mut self, from: &Name) {
+        for to in self.requires.remove(from).unwrap_or_default().into_keys() {
+            let empty = self.dependents.get_mut(&to).is_some_and(|set| {
+                set.remove(from);
+                set.is_empty()
+            });
+            if empty {
+                self.dependents.remove(&to);
+            }
+        }
+    }
+
+    /// What `from` requires.
+    pub fn requires(&self, from: &str) -> impl Iterator<Item = (&Name, &Edge)> {
+        self.requires.get(from).into_iter().flatten()
+    }
+
+    /// Who requires `to`, directly.
+    pub fn dependents(&self, to: &str) -> impl Iterator<Item = &Name> {
+        self.dependents.get(to).into_iter().flatten()
+    }
+
+    /// Everything that reaches one of `seeds`, each with the dependency through which it was reached first.
+    /// The seeds themselves are not in the answer.
+    pub fn affected<'a>(&self, seeds: impl IntoIterator<Item = &'a Name>) -> BTreeMap<Name, Name> {
+        let mut queue: VecDeque<Name> = seeds.into_iter().cloned().collect();
+        let seeds: BTreeSet<Name> = queue.iter().cloned().collect();
+        let mut reached = BTreeMap::new();
+        while let Some(name) = queue.pop_front() {
+            for dependent in self.dependents(&name) {
+                if !seeds.contains(dependent) && !reached.contains_key(dependent) {
+                    reached.insert(dependent.clone(), name.clone());
+                    queue.push_back(dependent.clone());
+                }
+            }
+        }
+        reached
+    }
+
+    /// Everything that one of `roots` requires, directly or not, the roots included.
+    pub fn reachable<'a>(&self, roots: impl IntoIterator<Item = &'a Name>) -> BTreeSet<Name> {
+        let mut stack: Vec<Name> = roots.into_iter().cloned().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(name) = stack.pop() {
+            if seen.insert(name.clone()) {
+                stack.extend(self.requires(&name).map(|(to, _)| to.clone()));
+            }
+        }
+        seen
+    }
+}
+
+/// A module to be put in order: its rank among equals and what must come before it.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    /// The order of the initial requires; the smaller goes first where dependencies leave a choice.
+    pub rank: u64,
+    /// The modules that go first. Names that are not in the set are ignored.
+    pub after: BTreeSet<Name>,
+}
+
+/// Puts `nodes` in order, dependencies first, ties by rank. Without recursion, so depth costs no stack.
+///
+/// # Errors
+/// The path of a cycle, its first module repeated at the end.
+pub fn order(nodes: &BTreeMap<Name, Node>) -> Result<Vec<Name>, Vec<Name>> {
+    let mut waiting: BTreeMap<&Name, usize> = BTreeMap::new();
+    let mut unblocks: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    let mut ready: BTreeSet<(u64, &Name)> = BTreeSet::new();
+    for (name, node) in nodes {
+        let mut count = 0;
+        for before in node.after.iter().filter(|before| nodes.contains_key(*before)) {
+            unblocks.entry(before).or_default().push(name);
+            count += 1;
+        }
+        if count == 0 {
+            ready.insert((node.rank, name));
+        } else {
+            waiting.insert(name, count);
+        }
+    }
+    let mut ordered = Vec::with_capacity(nodes.len());
+    while let Some((_, name)) = ready.pop_first() {
+        ordered.push(name.clone());
+        for next in unblocks.remove(name).unwrap_or_default() {
+            let count = waiting.get_mut(next).expect("an unblocked node waits");
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(next);
+                ready.insert((nodes[next].rank, next));
+            }
+        }
+    }
+    match waiting.keys().next() {
+        None => Ok(ordered),
+        Some(start) => Err(cycle_from(start, nodes, &waiting)),
+    }
+}
+
+/// Every waiting node waits for a waiting node, so following one dependency each must close a cycle.
+fn cycle_from(start: &Name, nodes: &BTreeMap<Name, Node>, waiting: &BTreeMap<&Name, usize>) -> Vec<Name> {
+    let mut path: Vec<Name> = vec![start.clone()];
+    let mut at: BTreeMap<Name, usize> = BTreeMap::from([(start.clone(), 0)]);
+    loop {
+        let last = path.last().expect("the path is never empty");
+        let next = nodes[last].after.iter().find(|before| waiting.contains_key(*before));
+        let next = next.expect("a waiting node waits for a waiting node").clone();
+        if let Some(&begin) = at.get(&next) {
+            let mut cycle = path.split_off(begin);
+            cycle.push(next);
+            return cycle;
+        }
+        at.insert(next.clone(), path.len());
+        path.push(next);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(edges: &[(&str, &[&str])]) -> BTreeMap<Name, Node> {
+        edges
+            .iter()
+            .enumerate()
+            .map(|(rank, (name, after))| {
+                let after = after.iter().map(|name| Name::from(*name)).collect();
+                (Name::from(*name), Node { rank: rank as u64, after })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn order_is_rank_corrected_by_dependencies() {
+        let ordered = order(&nodes(&[("web", &["db", "log"]), ("log", &[]), ("db", &["log"]), ("z", &[])])).unwrap();
+        assert_eq!(ordered.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["log", "db", "web", "z"]);
+    }
+
+    #[test]
+    fn a_cycle_is_told_with_its_whole_path() {
+        let path = order(&nodes(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])])).unwrap_err();
+        assert_eq!(path.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["b", "c", "b"]);
+    }
+
+    #[test]
+    fn affected_is_transitive_and_names_the_way() {
+        let mut graph = Graph::default();
+        graph.add(&"b".into(), &"a".into(), Edge::default());
+        graph.add(&"c".into(), &"b".into(), Edge::default());
+        graph.add(&"d".into(), &"x".into(), Edge::default());
+        let affected = graph.affected([&Name::from("a")]);
+        assert_eq!(affected, BTreeMap::from([("b".into(), "a".into()), ("c".into(), "b".into())]));
+        graph.replace(&"b".into(), Edges::new());
+        assert!(graph.affected([&Name::from("a")]).is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! Effects that wait for a commit.
+
+use std::sync::Mutex;
+
+/// Effects that wait for a transaction's commit: run in order then, dropped if it fails.
+#[derive(Default)]
+pub struct Intents {
+    state: Mutex<IntentState>,
+}
+
+type Effect = Box<dyn FnOnce() + Send>;
+
+enum IntentState {
+    Open(Vec<Effect>),
+    Committed,
+    Dropped,
+}
+
+impl Default for IntentState {
+    fn default() -> Self {
+        IntentState::Open(Vec::new())
+    }
+}
+
+impl Intents {
+    /// Runs `effect` at commit: at once if that has been, never if the transaction was rolled back.
+    pub fn defer(&self, effect: impl FnOnce() + Send + 'static) {
+        let mut state = self.state.lock().unwrap();
+        match &mut *state {
+            IntentState::Open(effects) => effects.push(Box::new(effect)),
+            IntentState::Committed => {
+                drop(state);
+                effect();
+            }
+            IntentState::Dropped => {}
+        }
+    }
+
+    /// Whether the transaction is still undecided.
+    pub fn is_open(&self) -> bool {
+        matches!(*self.state.lock().unwrap(), IntentState::Open(_))
+    }
+
+    pub(crate) fn commit(&self) {
+        let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Committed);
+        if let IntentState::Open(effects) = state {
+            effects.into_iter().for_each(|effect| effect());
+        }
+    }
+
+    pub(crate) fn discard(&self) {
+        // The effects hold handles into VMs, so they are dropped outside of the lock.
+        let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Dropped);
+        drop(state);
+    }
+}

@@ -1,0 +1,178 @@
+//! A lease: what a call, a task's turn or a hook holds while it runs. It pins the generation.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use event_listener::EventListener;
+
+use crate::error::CallError;
+use crate::gate::{Cancel, Gate, Generation, LeaseKind, LeaseRecord, Shut};
+use crate::intent::Intents;
+use crate::source::Name;
+
+struct LeaseState {
+    gate: Arc<Gate>,
+    id: u64,
+    root: Name,
+    kind: LeaseKind,
+    generation: AtomicU64,
+    cancel: Arc<Cancel>,
+    intents: Option<Arc<Intents>>,
+}
+
+impl Drop for LeaseState {
+    fn drop(&mut self) {
+        self.gate.leave(self.id);
+    }
+}
+
+/// What a call, a task's turn or a hook holds while it runs. Cheap to clone; ends when the last clone drops.
+#[derive(Clone)]
+pub struct Lease(Arc<LeaseState>);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Lease>> = const { RefCell::new(None) };
+}
+
+impl Lease {
+    /// Enters `root` from outside; see [`LeaseKind`] for who is stopped by what.
+    ///
+    /// # Errors
+    /// [`Shut`] if the module is shut for this kind.
+    pub fn open(gate: &Arc<Gate>, root: &Name, kind: LeaseKind) -> Result<Self, Shut> {
+        let (id, record) = gate.admit(root, kind)?;
+        Ok(Self::issued(gate.clone(), id, record, None))
+    }
+
+    /// Enters `root` at a given generation, past every gate. With `intents`, what is started under the lease
+    /// waits for that transaction's commit.
+    pub fn open_at(
+        gate: &Arc<Gate>,
+        root: &Name,
+        kind: LeaseKind,
+        generation: Generation,
+        intents: Option<Arc<Intents>>,
+    ) -> Self {
+        let (id, record) = gate.admit_at(root, kind, generation);
+        Self::issued(gate.clone(), id, record, intents)
+    }
+
+    fn issued(gate: Arc<Gate>, id: u64, record: LeaseRecord, intents: Option<Arc<Intents>>) -> Self {
+        let LeaseRecord { root, generation, kind, cancel, .. } = record;
+        let generation = AtomicU64::new(generation.0);
+        Self(Arc::new(LeaseState { gate, id, root, kind, generation, cancel, intents }))
+    }
+
+    /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
+    /// [`Lease::enter`]; nested coroutines and calls from script to Rust to script inherit it.
+    pub fn current() -> Option<Lease> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// The generation this thread is pinned to, without taking a share of the lease.
+    pub fn current_generation() -> Option<Generation> {
+        CURRENT.with_borrow(|lease| lease.as_ref().map(Lease::generation))
+    }
+
+    /// The intents of the transaction this thread runs in, if any.
+    pub fn current_intents() -> Option<Arc<Intents>> {
+        CURRENT.with_borrow(|lease| lease.as_ref().and_then(|lease| lease.0.intents.clone()))
+    }
+
+    /// The module it entered.
+    pub fn root(&self) -> &Name {
+        &self.0.root
+    }
+
+    /// What holds it.
+    pub fn kind(&self) -> LeaseKind {
+        self.0.kind
+    }
+
+    /// The generation it is pinned to.
+    pub fn generation(&self) -> Generation {
+        Generation(self.0.generation.load(Ordering::Acquire))
+    }
+
+    /// Whether it belongs to a reload: a hook or a top level that is being staged.
+    pub fn is_transactional(&self) -> bool {
+        self.0.intents.is_some()
+    }
+
+    /// The intents of its transaction.
+    pub fn intents(&self) -> Option<&Arc<Intents>> {
+        self.0.intents.as_ref()
+    }
+
+    /// A lease for a call from inside this one into `module`: same generation, same transaction.
+    pub fn nested(&self, module: &Name) -> Lease {
+        Lease::open_at(&self.0.gate, module, LeaseKind::Nested, self.generation(), self.0.intents.clone())
+    }
+
+    /// Parks or unparks the call: a parked one asked for the reload that runs, so drain does not wait for
+    /// it. On return it is pinned to the generation that is live then.
+    pub fn set_parked(&self, parked: bool) {
+        if !parked {
+            self.0.generation.store(self.0.gate.live().0, Ordering::Release);
+        }
+        self.0.gate.park(self.0.id, parked, self.generation());
+    }
+
+    /// Cancels the call: its future ends with [`CallError::Cancelled`] at its next poll; code that spins
+    /// must look at [`Lease::is_cancelled`].
+    pub fn cancel(&self) {
+        self.0.cancel.cancel();
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancel.is_cancelled()
+    }
+
+    /// Makes this the thread's current lease until the guard drops.
+    pub fn enter(&self) -> Entered {
+        Entered { previous: CURRENT.replace(Some(self.clone())), _not_send: std::marker::PhantomData }
+    }
+
+    /// Runs `future` under this lease; the lease ends with the future.
+    pub fn scope<F: Future>(self, future: F) -> Leased<F> {
+        let cancelled = self.0.cancel.listen();
+        Leased { lease: self, cancelled, future: Box::pin(future) }
+    }
+}
+
+/// Resets the thread's lease when dropped.
+pub struct Entered {
+    previous: Option<Lease>,
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.previous.take());
+    }
+}
+
+/// A future that runs under a lease. Ends with [`CallError::Cancelled`] if the lease is cancelled.
+pub struct Leased<F> {
+    lease: Lease,
+    cancelled: EventListener,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Leased<F> {
+    type Output = Result<F::Output, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if this.lease.is_cancelled() || Pin::new(&mut this.cancelled).poll(cx).is_ready() {
+            return Poll::Ready(Err(CallError::Cancelled { module: this.lease.root().to_string() }));
+        }
+        let _entered = this.lease.enter();
+        this.future.as_mut().poll(cx).map(Ok)
+    }
+}

@@ -1,0 +1,64 @@
+//! Hot reload as a transaction on a live program: the semantics, without an interpreter.
+//!
+//! A reload builds the next *generation* of the changed modules beside the live one, checks it, runs the
+//! hooks of both, and then makes it live with one store of one number. Whatever fails before that store is
+//! undone from a journal; nothing after it can fail the reload.
+//!
+//! This crate knows no language, no files, no runtime and no clock: a [`Backend`] brings a language,
+//! [`Sources`] the texts, a [`Clock`] the time, an [`Observer`] reads the events. Begin with [`Engine`].
+//!
+//! The files below are in reading order, and each imports only from files above it.
+
+// words
+pub mod error;
+pub mod value;
+pub mod version;
+pub mod source;
+pub mod manifest;
+pub mod plan;
+pub mod event;
+pub mod report;
+// parts
+pub mod clock;
+pub mod graph;
+pub mod gate;
+pub mod intent;
+pub mod lease;
+pub mod scope;
+// what others implement
+pub mod lifecycle;
+pub mod module;
+pub mod generation;
+pub mod dispatch;
+pub mod backend;
+pub mod native;
+// the reload
+pub mod changes;
+mod journal;
+mod staging;
+mod transaction;
+pub mod status;
+pub mod engine;
+pub mod call;
+
+pub use backend::{Backend, Compiled, Control, Finalize, Importer, Require, StageCx, Txn, TxnCx};
+pub use call::Handle;
+pub use clock::Clock;
+pub use engine::{Engine, EngineBuilder};
+pub use error::{CallError, Code, Place, ScriptError};
+pub use event::{Event, EventKind, Observer, Phase};
+pub use gate::{Gate, Generation, LeaseKind};
+pub use intent::Intents;
+pub use generation::{Instance, Resolved, World};
+pub use lease::{Entered, Lease, Leased};
+pub use lifecycle::{Hook, HookCx, HookError, Hooks, Lifecycle};
+pub use manifest::{CheckpointMode, Export, Manifest};
+pub use module::{Checkpoint, Module};
+pub use native::{Native, NativeBackend, NativeCx};
+pub use plan::{Action, Plan, Reason, Step};
+pub use report::{DrainPolicy, OnBusy, Outcome, ReloadError, ReloadOptions, Report};
+pub use scope::{Callable, Registered, Resource, Scope};
+pub use source::{Found, Name, Source, Sources};
+pub use status::Status;
+pub use value::Value;
+pub use version::Version;

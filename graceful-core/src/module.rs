@@ -1,0 +1,53 @@
+//! One loaded version of a module.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use crate::error::CallError;
+use crate::lifecycle::{HookError, Lifecycle};
+use crate::manifest::Manifest;
+use crate::value::Value;
+
+/// A copy of a module's state, opaque to everybody but its backend.
+pub type Checkpoint = Box<dyn Any + Send + Sync>;
+
+/// One loaded version of a module: its exports, its hooks and the state it shares with the versions before
+/// and after it. Made by [`Txn::stage`](crate::Txn::stage); dropped when its generation is purged.
+#[async_trait]
+pub trait Module: Lifecycle {
+    /// What the module says of itself. Fixed once the module is staged.
+    fn manifest(&self) -> &Manifest;
+
+    /// The module as its backend made it, so that the backend can recognise its own.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Calls the exported `function`. Runs inside a lease ([`Lease::current`](crate::Lease::current)); what
+    /// it calls in other modules must be looked up at that lease's generation.
+    async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError>;
+
+    /// The same, on this thread, without a runtime. The default says that the module cannot.
+    fn call_blocking(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
+        let reason = format!("`{function}` can only be called asynchronously");
+        Err(CallError::BadValue { module: self.manifest().name.to_string(), reason })
+    }
+
+    /// Copies the state so that [`restore`](Module::restore) can bring back the very same: identity,
+    /// aliases, cycles. Called in *suspend*, with the module drained and frozen, before its first hook.
+    async fn checkpoint(&self) -> Result<Checkpoint, HookError>;
+
+    /// Brings the state back to `checkpoint`. The undo of whatever hooks did. An error means *stuck*.
+    async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError>;
+
+    /// The state as plain data, for tests, status and storage. What is not plain data is left out.
+    fn save(&self) -> Value {
+        Value::Null
+    }
+
+    /// Which of the task keys in `candidates` are kept in this module's state, so that the next generation
+    /// takes them over. Called at commit on the old module, only when it owns tasks.
+    fn kept(&self, _candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
+        BTreeSet::new()
+    }
+}

@@ -1,0 +1,371 @@
+//! What a reload is asked and what it answers: options, report, error.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::error::{Code, Place, ScriptError};
+use crate::event::Phase;
+use crate::lifecycle::Hook;
+use crate::plan::{Action, Plan, Reason};
+use crate::source::Name;
+use crate::version::Version;
+
+/// What a second reload does while one runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// It gets the running one's report.
+    Join,
+    /// It waits for the running one to end and then runs itself.
+    #[default]
+    Wait,
+    /// It is refused.
+    Refuse,
+}
+
+/// What happens when calls in flight outlast the drain deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DrainPolicy {
+    /// The reload is rolled back.
+    #[default]
+    Abort,
+    /// The calls are cancelled and told so.
+    Cancel,
+}
+
+/// How a reload is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ReloadOptions {
+    /// Reload every module, changed or not.
+    pub force: bool,
+    /// Only these sources are read again (a watcher knows which files changed); `None` reads all.
+    pub changed: Option<BTreeSet<Name>>,
+    /// Apply exactly this plan; refused if the sources changed since it was made.
+    pub plan: Option<Plan>,
+    /// What to do while another reload runs.
+    pub on_busy: OnBusy,
+    /// What to do when the drain deadline passes.
+    pub drain: DrainPolicy,
+    /// Modules to unregister: they leave although their source is there.
+    pub remove: BTreeSet<Name>,
+    /// Modules to load although no entry requires them.
+    pub load: BTreeSet<Name>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new generation is live.
+    Committed,
+    /// There was nothing to do.
+    Unchanged,
+    /// It was refused before anything live was touched.
+    Refused,
+    /// It failed and everything is as before.
+    RolledBack,
+    /// It failed and so did part of the undo.
+    Stuck,
+}
+
+impl Outcome {
+    /// The outcome as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Committed => "committed",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Refused => "refused",
+            Outcome::RolledBack => "rolled_back",
+            Outcome::Stuck => "stuck",
+        }
+    }
+}
+
+/// What was done with one module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModuleReport {
+    /// The module.
+    pub module: Name,
+    /// What was done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// The version before.
+    pub old: Option<Version>,
+    /// The version after.
+    pub new: Option<Version>,
+}
+
+/// How long one phase took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: Phase,
+    /// Its duration.
+    pub took: Duration,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Which reload, from 1.
+    pub reload: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The generation that is live now.
+    pub generation: u64,
+    /// The modules, in load order.
+    pub modules: Vec<ModuleReport>,
+    /// The phases that ran.
+    pub phases: Vec<PhaseTime>,
+    /// From the shutting of the gates to their opening; zero where none was shut.
+    pub pause: Duration,
+    /// What is worth knowing and failed nothing.
+    pub warnings: Vec<String>,
+    /// What was undone, in the order it was undone in.
+    pub rolled_back: Vec<String>,
+}
+
+/// Why a reload failed. Boxed causes keep the variants small.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadErrorKind {
+    /// A source cannot be read.
+    #[error("cannot read module `{module}`: {reason}")]
+    Unreadable {
+        /// The module.
+        module: Name,
+        /// Why.
+        reason: String,
+    },
+    /// No backend of this name is there.
+    #[error("module `{module}` ({origin}) wants backend `{backend}`, which this engine does not have")]
+    NoBackend {
+        /// The module.
+        module: Name,
+        /// Its source.
+        origin: String,
+        /// The backend asked for.
+        backend: String,
+    },
+    /// Something required is nowhere.
+    #[error("module `{module}` is missing: required by {by}; searched {}", .searched.join(", "))]
+    Missing {
+        /// The module that is missing.
+        module: Name,
+        /// Who requires it, with the place.
+        by: String,
+        /// The place of that require.
+        place: Option<Place>,
+        /// What was looked at.
+        searched: Vec<String>,
+    },
+    /// Requires that run at load form a cycle.
+    #[error("requires form a cycle: {}", .path.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(" -> "))]
+    Cycle {
+        /// The cycle; first and last are the same module.
+        path: Vec<Name>,
+    },
+    /// A source does not compile, or its top level failed.
+    #[error("module `{module}` cannot be loaded")]
+    Load {
+        /// The module.
+        module: Name,
+        /// What the script failed with.
+        #[source]
+        error: ScriptError,
+    },
+    /// A hook failed.
+    #[error("hook `{hook}` of module `{module}` failed: {message}")]
+    Hook {
+        /// The module.
+        module: Name,
+        /// Which hook.
+        hook: Hook,
+        /// What it failed with.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+    },
+    /// A hook took longer than its share.
+    #[error("hook `{hook}` of module `{module}` ran longer than {budget:?}")]
+    HookTimeout {
+        /// The module.
+        module: Name,
+        /// Which hook.
+        hook: Hook,
+        /// How long it may run.
+        budget: Duration,
+    },
+    /// A module's state could not be copied.
+    #[error("the state of module `{module}` cannot be checkpointed: {reason}")]
+    Checkpoint {
+        /// The module.
+        module: Name,
+        /// Why.
+        reason: String,
+    },
+    /// Calls in flight outlasted the drain deadline.
+    #[error("calls in flight in {} outlasted the drain deadline of {deadline:?}", .holders.join(", "))]
+    DrainTimeout {
+        /// What still runs.
+        holders: Vec<String>,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// An old generation of a module is still held, so a third may not be made.
+    #[error("an old generation of module `{module}` is still held by {}", .holders.join(", "))]
+    StillHeld {
+        /// The module.
+        module: Name,
+        /// What holds it.
+        holders: Vec<String>,
+    },
+    /// New edges into the set kept appearing while it was staged.
+    #[error("module `{module}` keeps gaining dependents while it is being staged")]
+    Unsettled {
+        /// The module.
+        module: Name,
+    },
+    /// Two modules register the same thing.
+    #[error("{kind} `{key}` is registered by both `{first}` and `{second}`")]
+    Clash {
+        /// What kind of thing.
+        kind: String,
+        /// Its key.
+        key: String,
+        /// One module.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// A module that is to leave is still required.
+    #[error("module `{module}` is still required by {}", .dependents.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", "))]
+    InUse {
+        /// The module.
+        module: Name,
+        /// Who requires it.
+        dependents: Vec<Name>,
+    },
+    /// A name that no live module has.
+    #[error("no module `{module}` is loaded")]
+    NoModule {
+        /// The name.
+        module: Name,
+    },
+    /// The plan to apply was made for other sources.
+    #[error("the plan is stale: sources changed since it was made")]
+    StalePlan,
+    /// Another reload runs and this one was asked not to wait.
+    #[error("another reload is running")]
+    Busy,
+    /// `reload` was called from inside a hook of a running reload.
+    #[error("reload was called inside a reload's own hook; the running reload goes on")]
+    Nested,
+    /// Reloads are forbidden.
+    #[error("reloads are forbidden")]
+    Forbidden,
+    /// Whoever drove the reload went away.
+    #[error("the reload was dropped before it was done")]
+    Abandoned,
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    Stopping,
+}
+
+impl ReloadErrorKind {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        use ReloadErrorKind::*;
+        Code(match self {
+            Unreadable { .. } => "GR0101",
+            NoBackend { .. } => "GR0102",
+            Missing { .. } => "GR0103",
+            Cycle { .. } => "GR0104",
+            Load { error, .. } => return error.code(),
+            Hook { .. } => "GR0105",
+            HookTimeout { .. } => "GR0106",
+            Checkpoint { .. } => "GR0107",
+            DrainTimeout { .. } => "GR0108",
+            StillHeld { .. } => "GR0109",
+            Unsettled { .. } => "GR0110",
+            Clash { .. } => "GR0111",
+            InUse { .. } => "GR0112",
+            NoModule { .. } => "GR0113",
+            StalePlan => "GR0114",
+            Busy => "GR0115",
+            Nested => "GR0116",
+            Forbidden => "GR0117",
+            Abandoned => "GR0118",
+            Stopping => "GR0119",
+        })
+    }
+
+    /// The module at fault.
+    pub fn module(&self) -> Option<&Name> {
+        use ReloadErrorKind::*;
+        match self {
+            Unreadable { module, .. }
+            | NoBackend { module, .. }
+            | Missing { module, .. }
+            | Load { module, .. }
+            | Hook { module, .. }
+            | HookTimeout { module, .. }
+            | Checkpoint { module, .. }
+            | StillHeld { module, .. }
+            | Unsettled { module }
+            | InUse { module, .. }
+            | NoModule { module } => Some(module),
+            Clash { second, .. } => Some(second),
+            Cycle { path } => path.first(),
+            _ => None,
+        }
+    }
+
+    /// The place in a source, where there is one.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            ReloadErrorKind::Missing { place, .. } | ReloadErrorKind::Hook { place, .. } => place.as_ref(),
+            ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// A failed reload: why, in which phase, and the report of what was done and undone.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("reload failed in {}: {kind}", .phase.as_str())]
+pub struct ReloadError {
+    /// Why.
+    #[source]
+    pub kind: Box<ReloadErrorKind>,
+    /// In which phase.
+    pub phase: Phase,
+    /// What was done and undone.
+    pub report: Box<Report>,
+    /// What could not be undone; empty unless the outcome is [`Outcome::Stuck`].
+    pub left: Vec<String>,
+}
+
+impl ReloadError {
+    /// The stable code: `GR0100` where the undo failed too, else that of the cause.
+    pub fn code(&self) -> Code {
+        if self.is_stuck() { Code("GR0100") } else { self.kind.code() }
+    }
+
+    /// Whose fault it was.
+    pub fn module(&self) -> Option<&Name> {
+        self.kind.module()
+    }
+
+    /// Whether part of the undo failed, so that the old code may serve with damaged state.
+    pub fn is_stuck(&self) -> bool {
+        self.report.outcome == Outcome::Stuck
+    }
+
+    /// Whether the same reload may succeed later without any source changing.
+    pub fn is_retryable(&self) -> bool {
+        use ReloadErrorKind::*;
+        matches!(*self.kind, DrainTimeout { .. } | StillHeld { .. } | Unsettled { .. } | Busy | Nested | Abandoned)
+    }
+}

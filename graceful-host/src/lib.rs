@@ -1,0 +1,1 @@
+//! Runs a folder of Lua and Rhai sources as a reloadable service

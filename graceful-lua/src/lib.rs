@@ -1,0 +1,1 @@
+//! Lua modules for graceful, on mlua

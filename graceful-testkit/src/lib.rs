@@ -1,0 +1,1 @@
+//! Scenarios, snapshots, a reference backend and a conformance suite for graceful
