@@ -1,0 +1,1 @@
+//! Lua's errors as `ScriptError`.
