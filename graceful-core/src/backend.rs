@@ -1,6 +1,5 @@
 //! What a language brings: compile, stage, commit.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,31 +13,11 @@ use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
 use crate::lifecycle::HookError;
-use crate::module::Module;
+use crate::module::{Compiled, Module};
 use crate::plan::Plan;
 use crate::report::{ReloadError, ReloadOptions, Report};
 use crate::source::{Name, Source};
 use crate::value::Value;
-
-/// A `require` or `import` with a constant name, found by reading the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Require {
-    /// The module it names.
-    pub name: Name,
-    /// Where it stands.
-    pub place: Place,
-    /// It stands inside a function, so it does not run while the module loads.
-    pub deferred: bool,
-}
-
-/// A source that was parsed: what it requires, and whatever its backend made of it.
-#[derive(Clone)]
-pub struct Compiled {
-    /// Its requires, in the order of the text.
-    pub requires: Vec<Require>,
-    /// Bytecode, a tree: its backend's own.
-    pub artifact: Arc<dyn Any + Send + Sync>,
-}
 
 /// A language. One instance serves one engine.
 #[async_trait]
@@ -97,11 +76,11 @@ pub trait Txn: Send + Sync {
 
     /// Makes the staged code live: takes the VM's lock, puts the new globals and held-back state keys in,
     /// calls `swap` exactly once, lets go. Cannot fail.
-    fn commit(self: Box<Self>, swap: &mut dyn FnMut());
+    fn commit(&self, swap: &mut dyn FnMut());
 
     /// Drops everything staged. Globals and state keys are as before the transaction; the undo of hooks has
     /// been done by then.
-    fn rollback(self: Box<Self>);
+    fn rollback(&self);
 }
 
 /// What one `stage` is told.
@@ -126,7 +105,12 @@ pub trait Importer: Send + Sync {
     ///
     /// # Errors
     /// It is missing, fails to load, or is being loaded by somebody who waits for `from`: a cycle.
-    async fn import(&self, from: &Arc<Instance>, name: &Name, place: Option<Place>) -> Result<Arc<Instance>, ScriptError>;
+    async fn import(
+        &self,
+        from: &Arc<Instance>,
+        name: &Name,
+        place: Option<Place>,
+    ) -> Result<Arc<Instance>, ScriptError>;
 
     /// Says that `module`'s `init` ran to its end while it registered, which happens only at a start
     /// ([`TxnCx::start`]). If the start fails later, the engine runs `finalize`, dependents first.
@@ -153,7 +137,12 @@ pub trait Control: Send + Sync {
 
     /// Calls an export of `module`: inside a lease at its generation, else at the live one after waiting at
     /// the gate.
-    fn call(&self, module: Name, function: String, args: Vec<Value>) -> BoxFuture<'static, Result<Value, CallError>>;
+    fn call(
+        &self,
+        module: Name,
+        function: String,
+        args: Vec<Value>,
+    ) -> BoxFuture<'static, Result<Value, CallError>>;
 
     /// The same, blocking this thread. Never under a VM's lock: it may wait at a gate.
     fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError>;

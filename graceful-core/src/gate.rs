@@ -96,7 +96,13 @@ struct Inner {
 impl Inner {
     fn issue(&mut self, root: &Name, kind: LeaseKind, generation: Generation) -> (u64, LeaseRecord) {
         self.next += 1;
-        let record = LeaseRecord { root: root.clone(), generation, kind, parked: false, cancel: Arc::default() };
+        let record = LeaseRecord {
+            root: root.clone(),
+            generation,
+            kind,
+            parked: false,
+            cancel: Arc::default(),
+        };
         self.leases.insert(self.next, record.clone());
         (self.next, record)
     }
@@ -159,7 +165,12 @@ impl Gate {
     }
 
     /// Admits a lease at a given generation, past every gate.
-    pub(crate) fn admit_at(&self, root: &Name, kind: LeaseKind, generation: Generation) -> (u64, LeaseRecord) {
+    pub(crate) fn admit_at(
+        &self,
+        root: &Name,
+        kind: LeaseKind,
+        generation: Generation,
+    ) -> (u64, LeaseRecord) {
         self.lock().issue(root, kind, generation)
     }
 
@@ -234,6 +245,8 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -10,20 +10,18 @@ use crate::event::{EventKind, Events};
 use crate::gate::{Gate, Generation, LeaseKind};
 use crate::graph::{Edge, Edges, Graph};
 use crate::lease::Lease;
-use crate::module::Module;
+use crate::module::{Compiled, Module};
 use crate::scope::{Scope, Table};
-use crate::source::{Hash, Name};
+use crate::source::{Name, Source};
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
 pub struct Instance {
     /// The module.
     pub name: Name,
-    /// The backend that loaded it.
-    pub backend: String,
-    /// Where its source came from.
-    pub origin: String,
-    /// The hash of its source.
-    pub hash: Hash,
+    /// Its source, as it was read.
+    pub source: Arc<Source>,
+    /// What its backend made of the source.
+    pub compiled: Compiled,
     /// The first generation that sees it.
     pub born: Generation,
     /// Its place in the order of the initial requires.
@@ -103,6 +101,9 @@ pub struct World {
     pub(crate) graph: Mutex<Graph>,
     pub(crate) in_flight: RwLock<InFlight>,
     pub(crate) reload: AtomicU64,
+    pub(crate) next_rank: AtomicU64,
+    /// Modules that were loaded for their own sake: no entry requires them, and they stay.
+    pub(crate) kept: Mutex<BTreeSet<Name>>,
 }
 
 impl World {
@@ -116,6 +117,8 @@ impl World {
             graph: Mutex::default(),
             in_flight: RwLock::default(),
             reload: AtomicU64::new(0),
+            next_rank: AtomicU64::new(0),
+            kept: Mutex::default(),
         })
     }
 
@@ -123,7 +126,11 @@ impl World {
     pub fn instance_at(&self, name: &str, generation: Generation) -> Option<Arc<Instance>> {
         let modules = self.modules.read().unwrap();
         let instances = modules.get(name)?;
-        instances.iter().rev().find(|instance| instance.lives_at(generation)).cloned()
+        instances
+            .iter()
+            .rev()
+            .find(|instance| instance.lives_at(generation))
+            .cloned()
     }
 
     /// The live instance of `name`.
@@ -135,7 +142,10 @@ impl World {
     pub fn live_all(&self) -> Vec<Arc<Instance>> {
         let live = self.gate.live();
         let modules = self.modules.read().unwrap();
-        modules.values().filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned()).collect()
+        modules
+            .values()
+            .filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned())
+            .collect()
     }
 
     /// Every instance that is still held in memory, old ones too.
@@ -162,11 +172,17 @@ impl World {
                 return Resolved::Closing;
             }
         }
-        let Some(found) = self.visible(name, generation) else { return Resolved::Absent };
+        let Some(found) = self.visible(name, generation) else {
+            return Resolved::Absent;
+        };
         self.note_edge(from, name, place);
         let live = self.gate.live();
         let settled = found.last().0 == u64::MAX && (found.born <= live || found.born <= from.born);
-        if settled { Resolved::Settled(found) } else { Resolved::Pinned(found) }
+        if settled {
+            Resolved::Settled(found)
+        } else {
+            Resolved::Pinned(found)
+        }
     }
 
     /// Ends when no module is being replaced any more.
@@ -204,7 +220,11 @@ impl World {
         if edges.contains_key(to) {
             return;
         }
-        let edge = Edge { place, deferred: from.module().is_some() };
+        let edge = Edge {
+            place,
+            deferred: from.module().is_some(),
+            dynamic: true,
+        };
         edges.insert(to.clone(), edge.clone());
         drop(edges);
         let live = self.gate.live();
@@ -215,6 +235,7 @@ impl World {
 
     /// Sends an event of the running reload.
     pub fn emit(&self, kind: EventKind) {
-        self.events.emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
+        self.events
+            .emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
     }
 }

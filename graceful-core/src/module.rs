@@ -2,13 +2,35 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::error::CallError;
+use crate::error::{CallError, Place};
 use crate::lifecycle::{HookError, Lifecycle};
 use crate::manifest::Manifest;
+use crate::source::Name;
 use crate::value::Value;
+
+/// A `require` or `import` with a constant name, found by reading the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    /// The module it names.
+    pub name: Name,
+    /// Where it stands.
+    pub place: Place,
+    /// It stands inside a function, so it does not run while the module loads.
+    pub deferred: bool,
+}
+
+/// A source that was parsed: what it requires, and whatever its backend made of it.
+#[derive(Clone)]
+pub struct Compiled {
+    /// Its requires, in the order of the text.
+    pub requires: Vec<Require>,
+    /// Bytecode, a tree: its backend's own.
+    pub artifact: Arc<dyn Any + Send + Sync>,
+}
 
 /// A copy of a module's state, opaque to everybody but its backend.
 pub type Checkpoint = Box<dyn Any + Send + Sync>;
@@ -30,7 +52,10 @@ pub trait Module: Lifecycle {
     /// The same, on this thread, without a runtime. The default says that the module cannot.
     fn call_blocking(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
         let reason = format!("`{function}` can only be called asynchronously");
-        Err(CallError::BadValue { module: self.manifest().name.to_string(), reason })
+        Err(CallError::BadValue {
+            module: self.manifest().name.to_string(),
+            reason,
+        })
     }
 
     /// Copies the state so that [`restore`](Module::restore) can bring back the very same: identity,

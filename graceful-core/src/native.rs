@@ -5,19 +5,19 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
-use crate::backend::{Backend, Compiled, Control, Require, StageCx, Txn, TxnCx};
+use crate::backend::{Backend, Control, StageCx, Txn, TxnCx};
 use crate::error::{CallError, Place, ScriptError, ScriptErrorKind};
 use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::lifecycle::{Hook, HookCx, HookError, HookResult, Hooks, Lifecycle};
 use crate::manifest::{CheckpointMode, Export, Manifest};
-use crate::module::{Checkpoint, Module};
+use crate::module::{Checkpoint, Compiled, Module, Require};
 use crate::source::{Name, Source};
 use crate::value::Value;
 use crate::version::Version;
@@ -38,7 +38,9 @@ pub struct State {
 impl State {
     /// The entry `key`, `Null` if there is none.
     pub fn get(&self, key: &str) -> Value {
-        if staging() && let Some(value) = self.staged.lock().unwrap().get(key) {
+        if staging()
+            && let Some(value) = self.staged.lock().unwrap().get(key)
+        {
             return value.clone();
         }
         self.live.lock().unwrap().get(key).cloned().unwrap_or_default()
@@ -72,9 +74,11 @@ impl State {
         *self.live.lock().unwrap() = map;
     }
 
-    fn merge(&self) {
+    fn merge(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
         let staged = std::mem::take(&mut *self.staged.lock().unwrap());
-        self.live.lock().unwrap().extend(staged);
+        let mut live = self.live.lock().unwrap();
+        live.extend(staged);
+        live
     }
 
     fn discard(&self) {
@@ -120,8 +124,12 @@ impl NativeCx {
         use crate::generation::Resolved::*;
         match self.world()?.resolve(&self.instance, &module.into(), None) {
             Settled(instance) | Pinned(instance) => Ok(instance),
-            Closing => Err(CallError::Suspended { module: module.to_owned() }),
-            Pending | Absent => Err(CallError::NoModule { module: module.to_owned() }),
+            Closing => Err(CallError::Suspended {
+                module: module.to_owned(),
+            }),
+            Pending | Absent => Err(CallError::NoModule {
+                module: module.to_owned(),
+            }),
         }
     }
 }
@@ -160,7 +168,11 @@ pub struct Native {
 impl Native {
     /// A registered module of this version.
     pub fn new(version: impl Into<String>) -> Self {
-        Self { version: Some(version.into()), registered: true, ..Self::plain() }
+        Self {
+            version: Some(version.into()),
+            registered: true,
+            ..Self::plain()
+        }
     }
 
     /// A plain module: no version, no hooks.
@@ -183,12 +195,17 @@ impl Native {
         name: &str,
         function: impl Fn(Vec<Value>) -> Result<Value, CallError> + Send + Sync + 'static,
     ) -> Self {
-        self.functions.insert(name.to_owned(), Callee::Sync(Arc::new(function)));
+        self.functions
+            .insert(name.to_owned(), Callee::Sync(Arc::new(function)));
         self
     }
 
     /// Exports an asynchronous function.
-    pub fn async_function<F>(mut self, name: &str, function: impl Fn(Vec<Value>) -> F + Send + Sync + 'static) -> Self
+    pub fn async_function<F>(
+        mut self,
+        name: &str,
+        function: impl Fn(Vec<Value>) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<Value, CallError>> + Send + 'static,
     {
@@ -232,7 +249,10 @@ impl Native {
             }
         };
         let functions = self.functions.keys().map(|name| (name.clone(), Export::Function));
-        let values = self.values.into_iter().map(|(name, value)| (name, Export::Value(value)));
+        let values = self
+            .values
+            .into_iter()
+            .map(|(name, value)| (name, Export::Value(value)));
         let manifest = Manifest {
             name: name.clone(),
             version,
@@ -242,7 +262,12 @@ impl Native {
             drain: self.drain,
             exports: functions.chain(values).collect(),
         };
-        Ok(NativeModule { manifest, state, lifecycle: self.lifecycle, functions: self.functions })
+        Ok(NativeModule {
+            manifest,
+            state,
+            lifecycle: self.lifecycle,
+            functions: self.functions,
+        })
     }
 }
 
@@ -304,7 +329,10 @@ impl Module for NativeModule {
             Callee::Sync(function) => function(args),
             Callee::Async(_) => {
                 let reason = format!("`{function}` is asynchronous and was called where nothing can wait");
-                Err(CallError::BadValue { module: self.manifest.name.to_string(), reason })
+                Err(CallError::BadValue {
+                    module: self.manifest.name.to_string(),
+                    reason,
+                })
             }
         }
     }
@@ -315,7 +343,8 @@ impl Module for NativeModule {
 
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
         let map = checkpoint.downcast_ref::<BTreeMap<String, Value>>();
-        self.state.restore(map.ok_or("not a checkpoint of a native module")?.clone());
+        self.state
+            .restore(map.ok_or("not a checkpoint of a native module")?.clone());
         Ok(())
     }
 
@@ -352,7 +381,14 @@ impl NativeBackend {
         let mut sources = self.sources.lock().unwrap();
         let revision = sources.get(&name).map_or(1, |source| source.revision + 1);
         let requires = requires.iter().map(|name| Name::from(*name)).collect();
-        sources.insert(name, NativeSource { revision, requires, top_level: Arc::new(top_level) });
+        sources.insert(
+            name,
+            NativeSource {
+                revision,
+                requires,
+                top_level: Arc::new(top_level),
+            },
+        );
     }
 
     /// Takes the source of `name` away; the next reload removes the module.
@@ -365,7 +401,12 @@ impl NativeBackend {
         let sources = self.sources.lock().unwrap();
         let revision = sources.get(name)?.revision;
         let text = format!("native {name} revision {revision}");
-        Some(Source::new(name.clone(), NATIVE, format!("native:{name}"), text.into_bytes()))
+        Some(Source::new(
+            name.clone(),
+            NATIVE,
+            format!("native:{name}"),
+            text.into_bytes(),
+        ))
     }
 }
 
@@ -389,13 +430,29 @@ impl Backend for NativeBackend {
         let native = native.ok_or_else(|| ScriptError::runtime("native source was taken away"))?;
         let place = Place::file(&source.origin);
         let requires = native.requires.iter();
-        let requires = requires.map(|name| Require { name: name.clone(), place: place.clone(), deferred: false });
-        Ok(Compiled { requires: requires.collect(), artifact: Arc::new(native) })
+        let requires = requires.map(|name| Require {
+            name: name.clone(),
+            place: place.clone(),
+            deferred: false,
+        });
+        Ok(Compiled {
+            requires: requires.collect(),
+            artifact: Arc::new(native),
+        })
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {
-        let (world, control) = self.engine.get().cloned().expect("attached when the engine was built");
-        Box::new(NativeTxn { cx, world, control, states: Mutex::default() })
+        let (world, control) = self
+            .engine
+            .get()
+            .cloned()
+            .expect("attached when the engine was built");
+        Box::new(NativeTxn {
+            cx,
+            world,
+            control,
+            states: Mutex::default(),
+        })
     }
 }
 
@@ -409,17 +466,35 @@ struct NativeTxn {
 #[async_trait]
 impl Txn for NativeTxn {
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
-        let native = cx.compiled.artifact.downcast_ref::<NativeSource>().expect("compiled by this backend");
-        let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<NativeModule>());
+        let native = cx
+            .compiled
+            .artifact
+            .downcast_ref::<NativeSource>()
+            .expect("compiled by this backend");
+        let previous = cx
+            .previous
+            .as_ref()
+            .and_then(|module| module.as_any().downcast_ref::<NativeModule>());
         let state = previous.map(|module| module.state.clone()).unwrap_or_default();
         self.states.lock().unwrap().push(state.clone());
         let instance = cx.instance.clone();
         let (world, control) = (self.world.clone(), self.control.clone());
-        let native_cx = NativeCx { instance, state: state.clone(), world, control };
+        let native_cx = NativeCx {
+            instance,
+            state: state.clone(),
+            world,
+            control,
+        };
         let top_level = std::panic::AssertUnwindSafe(|| (native.top_level)(&native_cx));
         let made = std::panic::catch_unwind(top_level)
             .unwrap_or_else(|_| Err(ScriptError::new(ScriptErrorKind::Panic, "the top level panicked")))
-            .map_err(|error| if error.place.is_none() { error.at(Place::file(&cx.source.origin)) } else { error })?;
+            .map_err(|error| {
+                if error.place.is_none() {
+                    error.at(Place::file(&cx.source.origin))
+                } else {
+                    error
+                }
+            })?;
         let module = Arc::new(made.finish(&cx.source.name, &cx.source.origin, state)?);
         if self.cx.start && module.manifest.registered && module.manifest.hooks.init {
             self.initialise(&cx, &module).await?;
@@ -427,13 +502,20 @@ impl Txn for NativeTxn {
         Ok(module)
     }
 
-    fn commit(self: Box<Self>, swap: &mut dyn FnMut()) {
+    fn commit(&self, swap: &mut dyn FnMut()) {
+        // Every state stays locked over the swap, so that nobody sees a staged key early or misses one late.
+        let states = self.states.lock().unwrap();
+        let merged: Vec<_> = states.iter().map(|state| state.merge()).collect();
         swap();
-        self.states.into_inner().unwrap().iter().for_each(|state| state.merge());
+        drop(merged);
     }
 
-    fn rollback(self: Box<Self>) {
-        self.states.into_inner().unwrap().iter().for_each(|state| state.discard());
+    fn rollback(&self) {
+        self.states
+            .lock()
+            .unwrap()
+            .iter()
+            .for_each(|state| state.discard());
     }
 }
 
@@ -445,11 +527,15 @@ impl NativeTxn {
             generation: self.cx.generation,
             budget: self.cx.stage_budget,
         };
-        let failed = |error: HookError| ScriptError::runtime(error.message).at(Place::file(&cx.source.origin));
+        let failed =
+            |error: HookError| ScriptError::runtime(error.message).at(Place::file(&cx.source.origin));
         module.init(&hook(Hook::Init)).await.map_err(failed)?;
         let (module, finalize) = (module.clone(), hook(Hook::Finalize));
         let name = cx.source.name.clone();
-        cx.importer.initialised(&name, Box::new(move || Box::pin(async move { module.finalize(&finalize).await })));
+        cx.importer.initialised(
+            &name,
+            Box::new(move || Box::pin(async move { module.finalize(&finalize).await })),
+        );
         Ok(())
     }
 }

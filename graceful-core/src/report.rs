@@ -350,7 +350,11 @@ pub struct ReloadError {
 impl ReloadError {
     /// The stable code: `GR0100` where the undo failed too, else that of the cause.
     pub fn code(&self) -> Code {
-        if self.is_stuck() { Code("GR0100") } else { self.kind.code() }
+        if self.is_stuck() {
+            Code("GR0100")
+        } else {
+            self.kind.code()
+        }
     }
 
     /// Whose fault it was.
@@ -366,6 +370,9 @@ impl ReloadError {
     /// Whether the same reload may succeed later without any source changing.
     pub fn is_retryable(&self) -> bool {
         use ReloadErrorKind::*;
-        matches!(*self.kind, DrainTimeout { .. } | StillHeld { .. } | Unsettled { .. } | Busy | Nested | Abandoned)
+        matches!(
+            *self.kind,
+            DrainTimeout { .. } | StillHeld { .. } | Unsettled { .. } | Busy | Nested | Abandoned
+        )
     }
 }

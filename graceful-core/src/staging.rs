@@ -1,1 +1,443 @@
-//! todo
+//! Staging: runs the new top levels beside the live generation, dependencies first, and loads on demand what
+//! could not be foreseen. Imports never nest on the native stack, however deep they are.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, select};
+use futures_util::task::AtomicWaker;
+
+use crate::backend::{Finalize, Importer, StageCx, Txn, TxnCx};
+use crate::changes::{Backends, Changes, Inputs, discover, next_edges};
+use crate::error::{Place, ScriptError, ScriptErrorKind};
+use crate::event::EventKind;
+use crate::gate::{Generation, LeaseKind};
+use crate::generation::{Instance, World};
+use crate::intent::Intents;
+use crate::lease::Lease;
+use crate::module::Module;
+use crate::plan::{Action, Step};
+use crate::report::ReloadErrorKind;
+use crate::scope::Scope;
+use crate::source::Name;
+
+type Staged = Result<Arc<dyn Module>, ScriptError>;
+type Reply = oneshot::Sender<Result<Arc<Instance>, ScriptError>>;
+
+/// What was asked for while a top level ran.
+struct Request {
+    from: Name,
+    name: Name,
+    place: Option<Place>,
+    reply: Reply,
+}
+
+/// Where top levels ask for modules that the plan did not put before them.
+#[derive(Default)]
+pub(crate) struct Requests {
+    queue: Mutex<VecDeque<Request>>,
+    waker: AtomicWaker,
+    initialised: Mutex<Vec<(Name, Finalize)>>,
+}
+
+#[async_trait]
+impl Importer for Requests {
+    async fn import(
+        &self,
+        from: &Arc<Instance>,
+        name: &Name,
+        place: Option<Place>,
+    ) -> Result<Arc<Instance>, ScriptError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            from: from.name.clone(),
+            name: name.clone(),
+            place,
+            reply,
+        };
+        self.queue.lock().unwrap().push_back(request);
+        self.waker.wake();
+        let gone = |_| {
+            Err(ScriptError::new(
+                ScriptErrorKind::Import,
+                "the reload ended before the import",
+            ))
+        };
+        answer.await.unwrap_or_else(gone)
+    }
+
+    fn initialised(&self, module: &Name, finalize: Finalize) {
+        self.initialised.lock().unwrap().push((module.clone(), finalize));
+    }
+}
+
+/// A row of modules to stage one after the other, and who waits for the last of them.
+struct Job {
+    todo: VecDeque<Name>,
+    running: Option<(Name, BoxFuture<'static, Staged>)>,
+    waiting: Option<(Name, Reply)>,
+}
+
+enum Turn {
+    Asked(Request),
+    Done(Name, Staged),
+}
+
+/// Everything that was staged by one reload, with each backend's part of the transaction.
+pub(crate) struct Staging {
+    pub(crate) world: Arc<World>,
+    pub(crate) generation: Generation,
+    pub(crate) intents: Arc<Intents>,
+    pub(crate) txns: BTreeMap<String, Arc<dyn Txn>>,
+    /// In the order in which they were staged.
+    pub(crate) staged: Vec<Arc<Instance>>,
+    requests: Arc<Requests>,
+    budget: Duration,
+    failure: Option<ReloadErrorKind>,
+}
+
+impl Staging {
+    pub(crate) fn new(
+        world: Arc<World>,
+        generation: Generation,
+        start: bool,
+        backends: &Backends,
+        budget: Duration,
+    ) -> Self {
+        let intents: Arc<Intents> = Arc::default();
+        let cx = TxnCx {
+            generation,
+            start,
+            intents: intents.clone(),
+            stage_budget: budget,
+        };
+        let txns = backends
+            .iter()
+            .map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
+        let txns = txns.collect();
+        let (staged, requests, failure) = Default::default();
+        Self {
+            world,
+            generation,
+            intents,
+            txns,
+            staged,
+            requests,
+            budget,
+            failure,
+        }
+    }
+
+    /// Stages everything in `changes`, which grows by what top levels ask for.
+    pub(crate) async fn run(
+        &mut self,
+        inputs: &Inputs,
+        changes: &mut Changes,
+    ) -> Result<(), ReloadErrorKind> {
+        {
+            let mut in_flight = self.world.in_flight.write().unwrap();
+            in_flight.generation = self.generation.0;
+            in_flight.pending = changes
+                .loads
+                .keys()
+                .chain(changes.leaving.keys())
+                .cloned()
+                .collect();
+        }
+        let mut jobs = vec![Job {
+            todo: changes.order.clone().into(),
+            running: None,
+            waiting: None,
+        }];
+        while let Some(job) = jobs.last_mut() {
+            if job.running.is_none() {
+                let Some(name) = job.todo.pop_front() else {
+                    let finished = jobs.pop().expect("the last job is there");
+                    self.answer(finished);
+                    continue;
+                };
+                if self.instance(&name).is_some() {
+                    continue;
+                }
+                job.running = Some((name.clone(), self.stage(changes, &name)));
+            }
+            match self.turn(&mut jobs).await {
+                Turn::Asked(request) => self.import(request, inputs, changes, &mut jobs),
+                Turn::Done(name, result) => {
+                    jobs.last_mut().expect("it ran").running = None;
+                    self.done(changes, &name, result)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What ran its `init` while it registered, in that order.
+    pub(crate) fn take_initialised(&self) -> Vec<(Name, Finalize)> {
+        std::mem::take(&mut *self.requests.initialised.lock().unwrap())
+    }
+
+    /// Takes everything staged out of the world again.
+    pub(crate) fn discard(mut self) {
+        self.intents.discard();
+        let staged = std::mem::take(&mut self.staged);
+        let mut dropped = Vec::new();
+        {
+            let mut modules = self.world.modules.write().unwrap();
+            for name in staged.iter().map(|instance| &instance.name) {
+                let Some(instances) = modules.get_mut(name) else {
+                    continue;
+                };
+                dropped.extend(instances.extract_if(.., |instance| instance.born == self.generation));
+                if instances.is_empty() {
+                    modules.remove(name);
+                }
+            }
+            let mut in_flight = self.world.in_flight.write().unwrap();
+            in_flight.pending.clear();
+        }
+        // Handles into VMs go here, outside of every lock.
+        drop(dropped);
+        drop(staged);
+        for txn in std::mem::take(&mut self.txns).into_values() {
+            txn.rollback();
+        }
+    }
+
+    fn instance(&self, name: &Name) -> Option<Arc<Instance>> {
+        self.world
+            .instance_at(name, self.generation)
+            .filter(|instance| instance.born == self.generation)
+    }
+
+    /// Polls the innermost top level until it ends or asks for a module. The outer ones wait for it.
+    async fn turn(&self, jobs: &mut [Job]) -> Turn {
+        let (name, running) = jobs
+            .last_mut()
+            .and_then(|job| job.running.as_mut())
+            .expect("a job runs");
+        let requests = &self.requests;
+        poll_fn(|cx| {
+            requests.waker.register(cx.waker());
+            let polled = running.as_mut().poll(cx);
+            if let Some(request) = requests.queue.lock().unwrap().pop_front() {
+                return Poll::Ready(Turn::Asked(request));
+            }
+            polled.map(|result| Turn::Done(name.clone(), result))
+        })
+        .await
+    }
+
+    fn stage(&self, changes: &Changes, name: &Name) -> BoxFuture<'static, Staged> {
+        let load = &changes.loads[name];
+        let backend = &load.source.backend;
+        let same_backend = load.live.as_ref().filter(|live| live.source.backend == *backend);
+        let instance = Arc::new(Instance {
+            name: name.clone(),
+            source: load.source.clone(),
+            compiled: load.compiled.clone(),
+            born: self.generation,
+            rank: load.rank,
+            scope: Scope::new(
+                name.clone(),
+                self.generation,
+                self.intents.clone(),
+                self.world.table.clone(),
+            ),
+            edges: Mutex::new(next_edges(load)),
+            last: u64::MAX.into(),
+            module: OnceLock::new(),
+        });
+        let cx = StageCx {
+            source: load.source.clone(),
+            compiled: load.compiled.clone(),
+            instance: instance.clone(),
+            previous: same_backend.and_then(|live| live.module().cloned()),
+            importer: self.requests.clone(),
+        };
+        let lease = Lease::open_at(
+            &self.world.gate,
+            name,
+            LeaseKind::Stage,
+            self.generation,
+            Some(self.intents.clone()),
+        );
+        let txn = self.txns[backend].clone();
+        let deadline = self.world.clock.sleep(self.budget);
+        let (world, budget) = (self.world.clone(), self.budget);
+        Box::pin(async move {
+            let work = AssertUnwindSafe(lease.scope(async move { txn.stage(cx).await })).catch_unwind();
+            let module = match select(Box::pin(work), deadline).await {
+                Either::Left((Ok(Ok(result)), _)) => result?,
+                Either::Left((Ok(Err(cancelled)), _)) => {
+                    return Err(ScriptError::runtime(cancelled.to_string()));
+                }
+                Either::Left((Err(panic), _)) => {
+                    return Err(ScriptError::new(ScriptErrorKind::Panic, panic_text(&panic)));
+                }
+                Either::Right(_) => {
+                    let message = format!("the top level ran longer than {budget:?}");
+                    return Err(ScriptError::new(ScriptErrorKind::Timeout, message));
+                }
+            };
+            let _ = instance.module.set(module.clone());
+            let mut modules = world.modules.write().unwrap();
+            modules
+                .entry(instance.name.clone())
+                .or_default()
+                .push(instance.clone());
+            drop(modules);
+            world.in_flight.write().unwrap().pending.remove(&instance.name);
+            Ok(module)
+        })
+    }
+
+    fn done(&mut self, changes: &Changes, name: &Name, result: Staged) -> Result<(), ReloadErrorKind> {
+        let load = &changes.loads[name];
+        let module = result.map_err(|error| {
+            self.failure.take().unwrap_or_else(|| {
+                let place = error
+                    .place
+                    .clone()
+                    .unwrap_or_else(|| Place::file(&load.source.origin));
+                let mut error = error.at(place);
+                let here = error
+                    .place
+                    .as_ref()
+                    .is_some_and(|place| place.file == load.source.origin);
+                if here && error.source_line.is_none() {
+                    error = error.with_source(&load.source.text);
+                }
+                ReloadErrorKind::Load {
+                    module: name.clone(),
+                    error,
+                }
+            })
+        })?;
+        // A top level may catch a failed import and go on: then it was no failure of the reload.
+        self.failure = None;
+        self.staged.push(self.instance(name).expect("it was staged"));
+        let old = load
+            .live
+            .as_ref()
+            .and_then(|live| live.module())
+            .and_then(|old| old.manifest().version.clone());
+        let new = module.manifest().version.clone();
+        self.world.emit(EventKind::Staged {
+            module: name.clone(),
+            old,
+            new,
+        });
+        Ok(())
+    }
+
+    fn answer(&self, job: Job) {
+        if let Some((name, reply)) = job.waiting {
+            let found = self.instance(&name);
+            let missing =
+                || ScriptError::new(ScriptErrorKind::Import, format!("module `{name}` was not staged"));
+            let _ = reply.send(found.ok_or_else(missing));
+        }
+    }
+
+    fn import(&mut self, request: Request, inputs: &Inputs, changes: &mut Changes, jobs: &mut Vec<Job>) {
+        match self.schedule(&request, inputs, changes, jobs) {
+            Ok(todo) => jobs.push(Job {
+                todo,
+                running: None,
+                waiting: Some((request.name, request.reply)),
+            }),
+            Err(failure) => {
+                let mut error = ScriptError::new(ScriptErrorKind::Import, failure.to_string());
+                if let Some(place) = request.place {
+                    error = error.at(place);
+                }
+                self.failure = Some(failure);
+                let _ = request.reply.send(Err(error));
+            }
+        }
+    }
+
+    /// What must be staged for a request, dependencies first.
+    fn schedule(
+        &self,
+        request: &Request,
+        inputs: &Inputs,
+        changes: &mut Changes,
+        jobs: &[Job],
+    ) -> Result<VecDeque<Name>, ReloadErrorKind> {
+        if !changes.loads.contains_key(&request.name) {
+            let by = (&request.from, request.place.clone());
+            for (name, load) in discover(inputs, &changes.loads, &request.name, by)? {
+                self.world.in_flight.write().unwrap().pending.insert(name.clone());
+                let (module, backend) = (name.clone(), load.source.backend.clone());
+                let reason = load.reason.clone();
+                changes.plan.steps.push(Step {
+                    module,
+                    backend,
+                    action: Action::Load,
+                    reason,
+                });
+                changes.order.push(name.clone());
+                changes.loads.insert(name, load);
+            }
+        }
+        let running: Vec<&Name> = jobs
+            .iter()
+            .filter_map(|job| job.running.as_ref())
+            .map(|(name, _)| name)
+            .collect();
+        let todo = self.pending_below(&request.name, changes);
+        if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
+            let mut path: Vec<Name> = running[back..].iter().map(|name| (*name).clone()).collect();
+            if path.first() != Some(&request.name) {
+                path.push(request.name.clone());
+            }
+            path.push(path[0].clone());
+            return Err(ReloadErrorKind::Cycle { path });
+        }
+        Ok(todo)
+    }
+
+    fn pending_below(&self, name: &Name, changes: &Changes) -> VecDeque<Name> {
+        let mut ordered = VecDeque::new();
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![(name.clone(), false)];
+        while let Some((name, below_done)) = stack.pop() {
+            if below_done {
+                ordered.push_back(name);
+            } else if changes.loads.contains_key(&name)
+                && self.instance(&name).is_none()
+                && seen.insert(name.clone())
+            {
+                let requires = changes.loads[&name]
+                    .compiled
+                    .requires
+                    .iter()
+                    .filter(|require| !require.deferred);
+                let below: Vec<Name> = requires.map(|require| require.name.clone()).collect();
+                stack.push((name, true));
+                stack.extend(below.into_iter().rev().map(|name| (name, false)));
+            }
+        }
+        ordered
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.map_or_else(
+        || "native code panicked".to_owned(),
+        |text| format!("native code panicked: {text}"),
+    )
+}
