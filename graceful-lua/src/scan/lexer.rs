@@ -1,0 +1,203 @@
+//! Cuts Lua text into tokens, just finely enough to find requires.
+
+/// One token. Keywords are names here; what is not told apart does not matter for finding requires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    /// An identifier or keyword.
+    Name(&'a [u8]),
+    /// A string constant, `None` if it is malformed.
+    Text(Option<Vec<u8>>),
+    /// A number.
+    Number,
+    /// `..`
+    Concat,
+    /// `...`
+    Vararg,
+    /// `::`
+    Colons,
+    /// The part of an interpolated string before an expression.
+    Interpolated,
+    /// Any other single byte.
+    Punct(u8),
+    /// The end of the text.
+    End,
+}
+
+/// Line and column of a token, from 1. Columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brace {
+    Plain,
+    Interpolation,
+}
+
+/// Reads tokens one by one. Every byte is looked at a bounded number of times, and no text makes it fail.
+pub(crate) struct Lexer<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
+    line: u32,
+    measured: usize,
+    column: u32,
+    pub(super) braces: Vec<Brace>,
+}
+
+impl<'a> Lexer<'a> {
+    /// A lexer at the beginning of `text`, after a byte order mark and a `#` line.
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut lexer = Self {
+            text,
+            at: start,
+            line: 1,
+            measured: start,
+            column: 1,
+            braces: Vec::new(),
+        };
+        if lexer.peek(0) == Some(b'#') {
+            lexer.skip_line();
+        }
+        lexer
+    }
+
+    /// The next token and where it begins.
+    pub(crate) fn next(&mut self) -> (Token<'a>, Spot) {
+        self.skip_blank();
+        let spot = self.spot();
+        (self.token(), spot)
+    }
+
+    fn token(&mut self) -> Token<'a> {
+        let Some(byte) = self.peek(0) else {
+            return Token::End;
+        };
+        match byte {
+            b'"' | b'\'' => Token::Text(self.quoted(byte)),
+            b'`' => self.interpolated(),
+            b'[' => match self.long_bracket() {
+                Some(value) => Token::Text(value),
+                None => self.punct(byte),
+            },
+            b'0'..=b'9' => self.number(),
+            b'.' if self.peek(1).is_some_and(|next| next.is_ascii_digit()) => self.number(),
+            b'.' if self.text[self.at..].starts_with(b"...") => self.several(3, Token::Vararg),
+            b'.' if self.peek(1) == Some(b'.') => self.several(2, Token::Concat),
+            b':' if self.peek(1) == Some(b':') => self.several(2, Token::Colons),
+            b'{' => {
+                self.braces.push(Brace::Plain);
+                self.punct(byte)
+            }
+            b'}' => match self.braces.pop() {
+                Some(Brace::Interpolation) => self.interpolated(),
+                _ => self.punct(byte),
+            },
+            _ if is_name(byte) => {
+                let from = self.at;
+                self.skip_while(|byte| is_name(byte) || byte.is_ascii_digit());
+                Token::Name(&self.text[from..self.at])
+            }
+            _ => self.punct(byte),
+        }
+    }
+
+    fn punct(&mut self, byte: u8) -> Token<'a> {
+        self.several(1, Token::Punct(byte))
+    }
+
+    pub(super) fn several(&mut self, bytes: usize, token: Token<'a>) -> Token<'a> {
+        self.at += bytes;
+        token
+    }
+
+    pub(super) fn peek(&self, ahead: usize) -> Option<u8> {
+        self.text.get(self.at + ahead).copied()
+    }
+
+    pub(super) fn skip_while(&mut self, keep: impl Fn(u8) -> bool) {
+        while self.peek(0).is_some_and(&keep) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_line(&mut self) {
+        self.skip_while(|byte| !is_newline(byte));
+    }
+
+    /// Steps over one line end, which may be a pair.
+    pub(super) fn newline(&mut self) {
+        let first = self.peek(0);
+        self.at += 1;
+        if self.peek(0).is_some_and(is_newline) && self.peek(0) != first {
+            self.at += 1;
+        }
+        self.line = self.line.saturating_add(1);
+        self.measured = self.at;
+        self.column = 1;
+    }
+
+    pub(super) fn step(&mut self) {
+        match self.peek(0) {
+            Some(byte) if is_newline(byte) => self.newline(),
+            Some(_) => self.at += 1,
+            None => {}
+        }
+    }
+
+    fn skip_blank(&mut self) {
+        loop {
+            match self.peek(0) {
+                Some(b'-') if self.peek(1) == Some(b'-') => {
+                    self.at += 2;
+                    if self.peek(0) != Some(b'[') || self.long_bracket().is_none() {
+                        self.skip_line();
+                    }
+                }
+                Some(byte) if byte.is_ascii_whitespace() || byte == 0x0b => self.step(),
+                _ => return,
+            }
+        }
+    }
+
+    fn number(&mut self) -> Token<'a> {
+        let hex = self.peek(0) == Some(b'0') && matches!(self.peek(1), Some(b'x' | b'X'));
+        let exponent = if hex { [b'p', b'P'] } else { [b'e', b'E'] };
+        while let Some(byte) = self.peek(0) {
+            if !byte.is_ascii_alphanumeric() && byte != b'.' && byte != b'_' {
+                break;
+            }
+            self.at += 1;
+            if exponent.contains(&byte) && matches!(self.peek(0), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+        }
+        Token::Number
+    }
+
+    /// Counts on from the last token of this line, so that long lines stay linear.
+    fn spot(&mut self) -> Spot {
+        let letters = self.text[self.measured..self.at]
+            .iter()
+            .filter(|byte| **byte & 0xc0 != 0x80)
+            .count();
+        self.column = self
+            .column
+            .saturating_add(u32::try_from(letters).unwrap_or(u32::MAX));
+        self.measured = self.at;
+        Spot {
+            line: self.line,
+            column: self.column,
+        }
+    }
+}
+
+pub(super) fn is_newline(byte: u8) -> bool {
+    byte == b'\n' || byte == b'\r'
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+}
