@@ -118,7 +118,7 @@ pub trait Importer: Send + Sync {
 }
 
 /// Runs `finalize` of a module that was initialised while it registered and whose start failed.
-pub type Finalize = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), HookError>> + Send>;
+pub type Finalize = Box<dyn FnOnce() -> BoxFuture<'static, Result<(), HookError>> + Send + Sync>;
 
 /// The engine, as scripts reach it. What `graceful.reload()` and its likes in a language call.
 pub trait Control: Send + Sync {

@@ -1,3 +1,297 @@
-//! todo
-/// a
-pub struct Handle;
+//! Calls from outside: through the gate, at one generation, following the live one between calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, select};
+
+use crate::backend::Control;
+use crate::engine::{Engine, Inner};
+use crate::error::CallError;
+use crate::gate::{Generation, LeaseKind};
+use crate::generation::{Instance, World};
+use crate::lease::Lease;
+use crate::plan::Plan;
+use crate::report::{ReloadError, ReloadOptions, Report};
+use crate::scope::Registered;
+use crate::source::Name;
+use crate::status::{Held, ModuleStatus, Status};
+use crate::value::Value;
+
+impl Inner {
+    /// Enters `root`, waiting at its gate. Whoever waits for a reload that was dropped drives its undo.
+    async fn enter(&self, root: &Name) -> Result<Lease, CallError> {
+        let until = self.world.clock.now() + self.limits.call_wait;
+        loop {
+            let listener = self.world.gate.listen();
+            if let Ok(lease) = Lease::open(&self.world.gate, root, LeaseKind::Call) {
+                return Ok(lease);
+            }
+            let running = self.running.lock().unwrap().clone();
+            if let Some(dropped) = running.filter(|running| running.ticket.is_abandoned()) {
+                let _ = dropped.outcome.await;
+                continue;
+            }
+            let left = until.saturating_sub(self.world.clock.now());
+            if left.is_zero() {
+                let waited = self.limits.call_wait;
+                return Err(CallError::GateTimeout {
+                    module: root.to_string(),
+                    waited,
+                });
+            }
+            select(listener, self.world.clock.sleep(left)).await;
+        }
+    }
+
+    fn enter_blocking(&self, root: &Name) -> Result<Lease, CallError> {
+        let began = self.world.clock.now();
+        loop {
+            let listener = self.world.gate.listen();
+            if let Ok(lease) = Lease::open(&self.world.gate, root, LeaseKind::Call) {
+                return Ok(lease);
+            }
+            let waited = self.world.clock.now().saturating_sub(began);
+            let Some(left) = self
+                .limits
+                .call_wait
+                .checked_sub(waited)
+                .filter(|left| !left.is_zero())
+            else {
+                return Err(CallError::GateTimeout {
+                    module: root.to_string(),
+                    waited: self.limits.call_wait,
+                });
+            };
+            self.world
+                .gate
+                .wait_blocking(listener, left.min(Duration::from_millis(100)));
+        }
+    }
+
+    fn seen(&self, module: &Name, generation: Generation) -> Result<Arc<Instance>, CallError> {
+        let found = self.world.instance_at(module, generation);
+        found.ok_or_else(|| CallError::NoModule {
+            module: module.to_string(),
+        })
+    }
+
+    async fn call(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let lease = match Lease::current() {
+            Some(lease) => lease.nested(module),
+            None => self.enter(module).await?,
+        };
+        let instance = self.seen(module, lease.generation())?;
+        run(lease, &instance, function, args).await
+    }
+
+    fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let lease = match Lease::current() {
+            Some(lease) => lease.nested(module),
+            None => self.enter_blocking(module)?,
+        };
+        let instance = self.seen(module, lease.generation())?;
+        let _entered = lease.enter();
+        let loaded = instance.module().ok_or_else(|| CallError::NoModule {
+            module: module.to_string(),
+        })?;
+        loaded.call_blocking(function, args)
+    }
+
+    async fn call_registered(&self, kind: &str, key: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let (lease, entry) = self.registered(kind, key).await?;
+        lease.scope(async move { entry.target.call(args).await }).await?
+    }
+
+    /// Enters the module that registered `key`, and makes sure that it is still the one at that generation.
+    async fn registered(&self, kind: &str, key: &str) -> Result<(Lease, Registered), CallError> {
+        let at = (kind.to_owned(), key.to_owned());
+        loop {
+            let find = |world: &World| world.table.snapshot().get(&at).cloned();
+            let missing = || CallError::NoModule {
+                module: format!("{kind} {key}"),
+            };
+            let owner = find(&self.world).ok_or_else(missing)?.owner;
+            let lease = match Lease::current() {
+                Some(lease) => lease.nested(&owner),
+                None => self.enter(&owner).await?,
+            };
+            let Some(entry) = find(&self.world) else {
+                return Err(missing());
+            };
+            let instance = self.world.instance_at(&owner, lease.generation());
+            let same = instance.is_some_and(|instance| instance.born == entry.born);
+            if entry.owner == owner && (same || lease.kind() == LeaseKind::Nested) {
+                return Ok((lease, entry));
+            }
+        }
+    }
+}
+
+async fn run(
+    lease: Lease,
+    instance: &Arc<Instance>,
+    function: &str,
+    args: Vec<Value>,
+) -> Result<Value, CallError> {
+    let missing = || CallError::NoModule {
+        module: instance.name.to_string(),
+    };
+    let module = instance.module().ok_or_else(missing)?;
+    lease
+        .scope(async move { module.call(function, args).await })
+        .await?
+}
+
+impl Engine {
+    /// Calls an export. Outside of a call it waits at the module's gate and sees the live generation; inside
+    /// one it sees that call's generation.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::is_retryable`] says whether the same call may be sent again.
+    pub async fn call(&self, module: &str, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        self.0.call(&module.into(), function, args).await
+    }
+
+    /// The same, blocking this thread.
+    ///
+    /// # Errors
+    /// As [`call`](Engine::call).
+    pub fn call_blocking(&self, module: &str, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        self.0.call_blocking(&module.into(), function, args)
+    }
+
+    /// Calls what is registered under `kind` and `key`: a route, a subscription.
+    ///
+    /// # Errors
+    /// As [`call`](Engine::call); `GR0201` if nothing is registered there.
+    pub async fn call_registered(&self, kind: &str, key: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        self.0.call_registered(kind, key, args).await
+    }
+
+    /// A handle to an export, which follows the live generation.
+    pub fn handle(&self, module: &str, export: &str) -> Handle {
+        Handle {
+            engine: self.clone(),
+            module: module.into(),
+            export: export.to_owned(),
+        }
+    }
+}
+
+/// An export held by Rust code. Each call goes to the generation that is live then (inside a call: to that
+/// call's); an export that a newer version removed fails with `GR0202`.
+#[derive(Clone)]
+pub struct Handle {
+    engine: Engine,
+    module: Name,
+    export: String,
+}
+
+impl Handle {
+    /// Calls it. See [`Engine::call`].
+    ///
+    /// # Errors
+    /// As [`Engine::call`].
+    pub async fn call(&self, args: Vec<Value>) -> Result<Value, CallError> {
+        self.engine.0.call(&self.module, &self.export, args).await
+    }
+
+    /// Calls it, blocking this thread.
+    ///
+    /// # Errors
+    /// As [`Engine::call`].
+    pub fn call_blocking(&self, args: Vec<Value>) -> Result<Value, CallError> {
+        self.engine.0.call_blocking(&self.module, &self.export, args)
+    }
+}
+
+/// Scripts reach the engine through this.
+impl Control for Inner {
+    fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>> {
+        match self.me() {
+            Some(engine) => Box::pin(engine.reload(options)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn plan(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Plan, ReloadError>> {
+        match self.me() {
+            Some(engine) => Box::pin(async move { engine.plan(options).await }),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn admit(&self, root: Name) -> BoxFuture<'static, Result<Lease, CallError>> {
+        let engine = self.me();
+        Box::pin(async move { engine.ok_or(CallError::Stopped)?.0.enter(&root).await })
+    }
+
+    fn call(
+        &self,
+        module: Name,
+        function: String,
+        args: Vec<Value>,
+    ) -> BoxFuture<'static, Result<Value, CallError>> {
+        let engine = self.me();
+        Box::pin(async move {
+            engine
+                .ok_or(CallError::Stopped)?
+                .0
+                .call(&module, &function, args)
+                .await
+        })
+    }
+
+    fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        Inner::call_blocking(self, module, function, args)
+    }
+}
+
+impl Inner {
+    fn me(&self) -> Option<Engine> {
+        self.weak.get()?.upgrade().map(Engine)
+    }
+}
+
+impl Engine {
+    /// What the engine shows of itself.
+    pub fn status(&self) -> Status {
+        let world = self.world();
+        world.purge();
+        let leases = world.gate.leases();
+        let lingering = world.lingering.lock().unwrap().clone();
+        let modules = world.live_all().into_iter().map(|live| {
+            let calls = leases.iter().filter(|lease| {
+                lease.root == live.name && matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
+            });
+            let held = lingering.iter().filter(|old| old.name == live.name);
+            ModuleStatus {
+                name: live.name.to_string(),
+                backend: live.source.backend.clone(),
+                version: live.module().and_then(|module| module.manifest().version.clone()),
+                generation: live.born.0,
+                in_flight: calls.count(),
+                tasks: live.scope.count("task"),
+                held: held
+                    .map(|old| Held {
+                        born: old.born.0,
+                        by: world.holders(old),
+                    })
+                    .collect(),
+            }
+        });
+        let modules = modules.collect();
+        let last_reload = self.0.last.lock().unwrap().clone();
+        Status {
+            state: self.0.state(),
+            generation: world.gate.live().0,
+            modules,
+            last_reload,
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The live world: every module's instances, and which of them a call at a given generation sees.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use crate::clock::Clock;
@@ -31,6 +31,8 @@ pub struct Instance {
     pub(crate) edges: Mutex<Edges>,
     pub(crate) last: AtomicU64,
     pub(crate) module: OnceLock<Arc<dyn Module>>,
+    /// Its `init` ran, in this version or an earlier one, so that it is owed a `finalize`.
+    pub(crate) initialised: AtomicBool,
 }
 
 impl Instance {
@@ -102,6 +104,8 @@ pub struct World {
     pub(crate) in_flight: RwLock<InFlight>,
     pub(crate) reload: AtomicU64,
     pub(crate) next_rank: AtomicU64,
+    /// Replaced instances that are not dropped yet.
+    pub(crate) lingering: Mutex<Vec<Arc<Instance>>>,
     /// Modules that were loaded for their own sake: no entry requires them, and they stay.
     pub(crate) kept: Mutex<BTreeSet<Name>>,
 }
@@ -118,6 +122,7 @@ impl World {
             in_flight: RwLock::default(),
             reload: AtomicU64::new(0),
             next_rank: AtomicU64::new(0),
+            lingering: Mutex::default(),
             kept: Mutex::default(),
         })
     }
@@ -161,16 +166,15 @@ impl World {
     pub fn resolve(&self, from: &Arc<Instance>, name: &Name, place: Option<Place>) -> Resolved {
         let lease = Lease::current_generation().unwrap_or_else(|| self.gate.live());
         let generation = lease.clamp(from.born, from.last());
-        {
-            let in_flight = self.in_flight.read().unwrap();
-            if in_flight.generation == generation.0 && in_flight.pending.contains(name) {
-                self.note_edge(from, name, place);
-                return Resolved::Pending;
-            }
-            let outside = generation.0 < in_flight.generation && !in_flight.closing.contains(&from.name);
-            if outside && in_flight.closing.contains(name) && !self.in_hook() && !self.has_edge(from, name) {
-                return Resolved::Closing;
-            }
+        // Held until the edge is noted, so that a reload that begins to close `name` sees the edge.
+        let in_flight = self.in_flight.read().unwrap();
+        if in_flight.generation == generation.0 && in_flight.pending.contains(name) {
+            self.note_edge(from, name, place);
+            return Resolved::Pending;
+        }
+        let outside = generation.0 < in_flight.generation && !in_flight.closing.contains(&from.name);
+        if outside && in_flight.closing.contains(name) && !self.in_hook() && !self.has_edge(from, name) {
+            return Resolved::Closing;
         }
         let Some(found) = self.visible(name, generation) else {
             return Resolved::Absent;

@@ -1,1 +1,130 @@
-//! todo
+//! The journal: what was done to live modules, written down before it is done, and undone in reverse.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Finalize;
+use crate::event::EventKind;
+use crate::gate::Generation;
+use crate::generation::{Instance, World};
+use crate::hook::{HookRun, bounded};
+use crate::lifecycle::Hook;
+use crate::module::Checkpoint;
+use crate::source::Name;
+
+/// One step that has an undo.
+pub(crate) enum Entry {
+    /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback`.
+    Suspended {
+        old: Arc<Instance>,
+        checkpoint: Option<Checkpoint>,
+    },
+    /// A new module's `init` is about to run. Undo, once it ran to its end: `finalize`.
+    Initialised { new: Arc<Instance>, done: bool },
+    /// A module ran its `init` while it registered. Undo: `finalize`.
+    Registered { module: Name, finalize: Finalize },
+}
+
+/// What was done and not yet committed.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// What came of undoing.
+#[derive(Default)]
+pub(crate) struct Undone {
+    /// What was undone, in order.
+    pub(crate) steps: Vec<String>,
+    /// What could not be undone.
+    pub(crate) left: Vec<String>,
+}
+
+impl Journal {
+    /// Undoes everything, last first, going on past errors.
+    pub(crate) async fn undo(&mut self, world: &Arc<World>, old: Generation, budget: Duration) -> Undone {
+        let mut undone = Undone::default();
+        while let Some(entry) = self.entries.pop() {
+            match entry {
+                Entry::Suspended {
+                    old: instance,
+                    checkpoint,
+                } => {
+                    undo_suspend(world, &instance, checkpoint, old, budget, &mut undone).await;
+                }
+                Entry::Initialised { done: false, .. } => {}
+                Entry::Initialised { new, done: true } => {
+                    let run = HookRun {
+                        instance: &new,
+                        hook: Hook::Finalize,
+                        generation: new.born,
+                        budget,
+                    };
+                    let result = run.run(world, Some(new.scope.intents().clone())).await;
+                    undone.note(
+                        world,
+                        &new.name,
+                        "init",
+                        result.map_err(|error| error.to_string()),
+                    );
+                }
+                Entry::Registered { module, finalize } => {
+                    let result = bounded(world, budget, finalize()).await;
+                    undone.note(world, &module, "init", result.map_err(|error| error.to_string()));
+                }
+            }
+        }
+        undone
+    }
+}
+
+async fn undo_suspend(
+    world: &Arc<World>,
+    old: &Arc<Instance>,
+    checkpoint: Option<Checkpoint>,
+    generation: Generation,
+    budget: Duration,
+    undone: &mut Undone,
+) {
+    let Some(module) = old.module() else { return };
+    if let Some(checkpoint) = checkpoint {
+        let result = bounded(world, budget, module.restore(&checkpoint)).await;
+        undone.note(
+            world,
+            &old.name,
+            "state",
+            result.map_err(|error| error.to_string()),
+        );
+    }
+    if module.manifest().hooks.rollback {
+        let run = HookRun {
+            instance: old,
+            hook: Hook::Rollback,
+            generation,
+            budget,
+        };
+        let result = run.run(world, None).await;
+        undone.note(
+            world,
+            &old.name,
+            "rollback hook",
+            result.map_err(|error| error.to_string()),
+        );
+    }
+}
+
+impl Undone {
+    fn note(&mut self, world: &World, module: &Name, step: &str, result: Result<(), String>) {
+        let error = result.err();
+        let text = format!("{module}: {step}");
+        match &error {
+            None => self.steps.push(text),
+            Some(error) => self.left.push(format!("{text}: {error}")),
+        }
+        world.emit(EventKind::Undone {
+            module: module.clone(),
+            step: step.to_owned(),
+            error,
+        });
+    }
+}

@@ -127,6 +127,23 @@ pub struct Report {
     pub rolled_back: Vec<String>,
 }
 
+impl Report {
+    /// The report of a reload that did nothing.
+    pub(crate) fn empty(outcome: Outcome, generation: u64) -> Self {
+        let (modules, phases, warnings, rolled_back) = Default::default();
+        Self {
+            reload: 0,
+            outcome,
+            generation,
+            modules,
+            phases,
+            pause: Duration::ZERO,
+            warnings,
+            rolled_back,
+        }
+    }
+}
+
 /// Why a reload failed. Boxed causes keep the variants small.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReloadErrorKind {

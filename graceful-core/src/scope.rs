@@ -143,6 +143,11 @@ impl Scope {
         self.born
     }
 
+    /// Where its effects wait for the commit that makes it live; they run at once after that.
+    pub fn intents(&self) -> &Arc<Intents> {
+        &self.intents
+    }
+
     /// Puts `resource` under this scope's care and starts it: at commit if a reload is under way here (its
     /// own staging, or a hook that runs on this thread), else at once.
     pub fn add(&self, resource: Arc<dyn Resource>) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -255,6 +256,11 @@ impl Staging {
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
+            initialised: load
+                .live
+                .as_ref()
+                .is_some_and(|live| live.initialised.load(Ordering::Acquire))
+                .into(),
         });
         let cx = StageCx {
             source: load.source.clone(),

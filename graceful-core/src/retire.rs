@@ -1,0 +1,132 @@
+//! After the commit: what old code owned is handed over or released, removed modules are finalized, and what
+//! nothing holds is dropped. Errors are reported, never undone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::event::EventKind;
+use crate::generation::Instance;
+use crate::hook::{HookRun, bounded};
+use crate::lifecycle::Hook;
+use crate::scope::Resource;
+use crate::source::Name;
+use crate::transaction::Transaction;
+
+pub(crate) async fn retire(tx: &mut Transaction) {
+    for name in tx.changes().plan.unload.clone() {
+        let changes = tx.changes();
+        let old = changes.loads.get(&name).and_then(|load| load.live.clone());
+        let Some(old) = old.or_else(|| changes.leaving.get(&name).cloned()) else {
+            continue;
+        };
+        let new = tx
+            .world
+            .live(&name)
+            .filter(|new| new.source.backend == old.source.backend);
+        match new {
+            Some(new) => hand_over(tx, &old, &new),
+            None => finalize(tx, &old).await,
+        }
+        release(tx, &old).await;
+    }
+    let released: BTreeSet<Name> = tx.changes().plan.unload.iter().cloned().collect();
+    tx.changes = None;
+    tx.staging = None;
+    if tx.world.purge() > 0 {
+        name_leaks(tx, &released);
+        tx.engine.purge_later();
+    }
+}
+
+/// Tasks that are kept in the state go on under the new generation.
+fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
+    let ids: BTreeSet<u64> = old
+        .scope
+        .resources()
+        .iter()
+        .map(|resource| resource.id())
+        .collect();
+    if ids.is_empty() {
+        return;
+    }
+    let kept = old.module().map(|module| module.kept(&ids)).unwrap_or_default();
+    for resource in old.scope.hand_over(&kept, &new.scope) {
+        let (kind, key) = (resource.kind().to_owned(), resource.key());
+        tx.world.emit(EventKind::HandedOver {
+            module: old.name.clone(),
+            kind,
+            key,
+        });
+    }
+}
+
+async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
+    let owed = old.initialised.swap(false, Ordering::AcqRel);
+    if !owed
+        || !old
+            .module()
+            .is_some_and(|module| module.manifest().hooks.finalize)
+    {
+        return;
+    }
+    let budget = tx.engine.limits.retire;
+    let run = HookRun {
+        instance: old,
+        hook: Hook::Finalize,
+        generation: tx.base,
+        budget,
+    };
+    if let Err(error) = run.run(&tx.world.clone(), None).await {
+        tx.warn(
+            Some(old.name.clone()),
+            format!("finalize of {} failed: {error}", old.name),
+        );
+    }
+}
+
+async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
+    for resource in old.scope.close() {
+        let error = bounded(&tx.world, tx.engine.limits.retire, resource.release())
+            .await
+            .err();
+        let (kind, key) = (resource.kind().to_owned(), resource.key());
+        if let Some(error) = &error {
+            tx.warn(
+                Some(old.name.clone()),
+                format!("{kind} {key} of {} was not released: {error}", old.name),
+            );
+            keep_if_alive(old, resource);
+        }
+        let error = error.map(|error| error.message);
+        tx.world.emit(EventKind::Released {
+            module: old.name.clone(),
+            kind,
+            key,
+            error,
+        });
+    }
+}
+
+/// What would not end keeps its generation in memory, and is named as what holds it.
+fn keep_if_alive(old: &Arc<Instance>, resource: Arc<dyn Resource>) {
+    if !resource.is_done() {
+        old.scope.adopt(resource);
+    }
+}
+
+fn name_leaks(tx: &mut Transaction, released: &BTreeSet<Name>) {
+    let lingering = tx.world.lingering.lock().unwrap().clone();
+    for old in lingering.into_iter().filter(|old| released.contains(&old.name)) {
+        let holders = tx.world.holders(&old);
+        if !holders.is_empty() {
+            let message = format!(
+                "generation {} of {} is still held by {}",
+                old.born,
+                old.name,
+                holders.join(", ")
+            );
+            tx.warn(Some(old.name.clone()), message);
+        }
+    }
+}
