@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::error::{CallError, Place, ScriptError};
+use crate::failure::ReloadError;
 use crate::gate::Generation;
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
@@ -15,7 +16,7 @@ use crate::lease::Lease;
 use crate::lifecycle::HookError;
 use crate::module::{Compiled, Module};
 use crate::plan::Plan;
-use crate::report::{ReloadError, ReloadOptions, Report};
+use crate::report::{ReloadOptions, Report};
 use crate::source::{Name, Source};
 use crate::value::Value;
 

@@ -8,14 +8,14 @@ use futures_util::future::{BoxFuture, select};
 use crate::backend::Control;
 use crate::engine::{Engine, Inner};
 use crate::error::CallError;
+use crate::failure::ReloadError;
 use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::plan::Plan;
-use crate::report::{ReloadError, ReloadOptions, Report};
+use crate::report::{ReloadOptions, Report};
 use crate::scope::Registered;
 use crate::source::Name;
-use crate::status::{Held, ModuleStatus, Status};
 use crate::value::Value;
 
 impl Inner {
@@ -35,10 +35,7 @@ impl Inner {
             let left = until.saturating_sub(self.world.clock.now());
             if left.is_zero() {
                 let waited = self.limits.call_wait;
-                return Err(CallError::GateTimeout {
-                    module: root.to_string(),
-                    waited,
-                });
+                return Err(CallError::GateTimeout { module: root.to_string(), waited });
             }
             select(listener, self.world.clock.sleep(left)).await;
         }
@@ -52,28 +49,19 @@ impl Inner {
                 return Ok(lease);
             }
             let waited = self.world.clock.now().saturating_sub(began);
-            let Some(left) = self
-                .limits
-                .call_wait
-                .checked_sub(waited)
-                .filter(|left| !left.is_zero())
-            else {
+            let Some(left) = self.limits.call_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 return Err(CallError::GateTimeout {
                     module: root.to_string(),
                     waited: self.limits.call_wait,
                 });
             };
-            self.world
-                .gate
-                .wait_blocking(listener, left.min(Duration::from_millis(100)));
+            self.world.gate.wait_blocking(listener, left.min(Duration::from_millis(100)));
         }
     }
 
     fn seen(&self, module: &Name, generation: Generation) -> Result<Arc<Instance>, CallError> {
         let found = self.world.instance_at(module, generation);
-        found.ok_or_else(|| CallError::NoModule {
-            module: module.to_string(),
-        })
+        found.ok_or_else(|| CallError::NoModule { module: module.to_string() })
     }
 
     async fn call(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
@@ -92,9 +80,7 @@ impl Inner {
         };
         let instance = self.seen(module, lease.generation())?;
         let _entered = lease.enter();
-        let loaded = instance.module().ok_or_else(|| CallError::NoModule {
-            module: module.to_string(),
-        })?;
+        let loaded = instance.module().ok_or_else(|| CallError::NoModule { module: module.to_string() })?;
         loaded.call_blocking(function, args)
     }
 
@@ -108,9 +94,7 @@ impl Inner {
         let at = (kind.to_owned(), key.to_owned());
         loop {
             let find = |world: &World| world.table.snapshot().get(&at).cloned();
-            let missing = || CallError::NoModule {
-                module: format!("{kind} {key}"),
-            };
+            let missing = || CallError::NoModule { module: format!("{kind} {key}") };
             let owner = find(&self.world).ok_or_else(missing)?.owner;
             let lease = match Lease::current() {
                 Some(lease) => lease.nested(&owner),
@@ -134,13 +118,9 @@ async fn run(
     function: &str,
     args: Vec<Value>,
 ) -> Result<Value, CallError> {
-    let missing = || CallError::NoModule {
-        module: instance.name.to_string(),
-    };
+    let missing = || CallError::NoModule { module: instance.name.to_string() };
     let module = instance.module().ok_or_else(missing)?;
-    lease
-        .scope(async move { module.call(function, args).await })
-        .await?
+    lease.scope(async move { module.call(function, args).await }).await?
 }
 
 impl Engine {
@@ -171,11 +151,7 @@ impl Engine {
 
     /// A handle to an export, which follows the live generation.
     pub fn handle(&self, module: &str, export: &str) -> Handle {
-        Handle {
-            engine: self.clone(),
-            module: module.into(),
-            export: export.to_owned(),
-        }
+        Handle { engine: self.clone(), module: module.into(), export: export.to_owned() }
     }
 }
 
@@ -238,13 +214,7 @@ impl Control for Inner {
         args: Vec<Value>,
     ) -> BoxFuture<'static, Result<Value, CallError>> {
         let engine = self.me();
-        Box::pin(async move {
-            engine
-                .ok_or(CallError::Stopped)?
-                .0
-                .call(&module, &function, args)
-                .await
-        })
+        Box::pin(async move { engine.ok_or(CallError::Stopped)?.0.call(&module, &function, args).await })
     }
 
     fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
@@ -255,43 +225,5 @@ impl Control for Inner {
 impl Inner {
     fn me(&self) -> Option<Engine> {
         self.weak.get()?.upgrade().map(Engine)
-    }
-}
-
-impl Engine {
-    /// What the engine shows of itself.
-    pub fn status(&self) -> Status {
-        let world = self.world();
-        world.purge();
-        let leases = world.gate.leases();
-        let lingering = world.lingering.lock().unwrap().clone();
-        let modules = world.live_all().into_iter().map(|live| {
-            let calls = leases.iter().filter(|lease| {
-                lease.root == live.name && matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
-            });
-            let held = lingering.iter().filter(|old| old.name == live.name);
-            ModuleStatus {
-                name: live.name.to_string(),
-                backend: live.source.backend.clone(),
-                version: live.module().and_then(|module| module.manifest().version.clone()),
-                generation: live.born.0,
-                in_flight: calls.count(),
-                tasks: live.scope.count("task"),
-                held: held
-                    .map(|old| Held {
-                        born: old.born.0,
-                        by: world.holders(old),
-                    })
-                    .collect(),
-            }
-        });
-        let modules = modules.collect();
-        let last_reload = self.0.last.lock().unwrap().clone();
-        Status {
-            state: self.0.state(),
-            generation: world.gate.live().0,
-            modules,
-            last_reload,
-        }
     }
 }

@@ -1,16 +1,19 @@
 //! From what is live and what the sources say now to a plan: pure, touches nothing.
 
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::backend::Backend;
 use crate::error::Place;
+use crate::failure::ReloadErrorKind;
 use crate::gate::Generation;
 use crate::generation::{Instance, World};
 use crate::graph::{self, Edge, Edges, Node};
 use crate::module::Compiled;
 use crate::plan::{Action, Plan, Reason, Step};
-use crate::report::{ReloadErrorKind, ReloadOptions};
+use crate::report::ReloadOptions;
 use crate::source::{Found, Hash, Name, Source, SourceError};
 
 /// The languages, by name.
@@ -50,11 +53,7 @@ pub(crate) struct Changes {
 impl Changes {
     /// The live modules that are replaced or leave.
     pub(crate) fn replaced(&self) -> BTreeSet<Name> {
-        let reloaded = self
-            .loads
-            .iter()
-            .filter(|(_, load)| load.live.is_some())
-            .map(|(name, _)| name);
+        let reloaded = self.loads.iter().filter(|(_, load)| load.live.is_some()).map(|(name, _)| name);
         reloaded.chain(self.leaving.keys()).cloned().collect()
     }
 
@@ -87,25 +86,13 @@ pub(crate) fn discover(
 ) -> Result<Vec<(Name, Load)>, Failure> {
     let mut draft = Draft::new(inputs);
     draft.loads = known.clone();
-    draft.next_rank = known
-        .values()
-        .map(|load| load.rank + 1)
-        .max()
-        .unwrap_or(0)
-        .max(draft.next_rank);
+    draft.next_rank = known.values().map(|load| load.rank + 1).max().unwrap_or(0).max(draft.next_rank);
     draft.require(name, by.0, by.1, false)?;
     draft.close_over_requires()?;
     draft.rank_new();
-    let fresh: Vec<Name> = draft
-        .loads
-        .keys()
-        .filter(|name| !known.contains_key(*name))
-        .cloned()
-        .collect();
-    let mut fresh: Vec<(Name, Load)> = fresh
-        .into_iter()
-        .filter_map(|name| draft.loads.remove_entry(&name))
-        .collect();
+    let fresh: Vec<Name> = draft.loads.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
+    let mut fresh: Vec<(Name, Load)> =
+        fresh.into_iter().filter_map(|name| draft.loads.remove_entry(&name)).collect();
     fresh.sort_by_key(|(_, load)| load.rank);
     Ok(fresh)
 }
@@ -125,14 +112,7 @@ impl<'a> Draft<'a> {
         let next_rank = world.next_rank.load(std::sync::atomic::Ordering::Acquire);
         let base = world.gate.live();
         let (loads, leaving, queue) = Default::default();
-        Self {
-            inputs,
-            base,
-            loads,
-            leaving,
-            queue,
-            next_rank,
-        }
+        Self { inputs, base, loads, leaving, queue, next_rank }
     }
 
     fn live(&self, name: &Name) -> Option<Arc<Instance>> {
@@ -174,30 +154,20 @@ impl<'a> Draft<'a> {
             Found::Source(source) => self.load(source, None, Reason::Entry),
             Found::Missing { searched } => {
                 let by = "the app's entries".to_owned();
-                Err(Failure::Missing {
-                    module: name.clone(),
-                    by,
-                    place: None,
-                    searched,
-                })
+                Err(Failure::Missing { module: name.clone(), by, place: None, searched })
             }
         }
     }
 
     fn unregister(&mut self) -> Result<(), Failure> {
         for name in &self.inputs.options.remove {
-            let live = self
-                .live(name)
-                .ok_or_else(|| Failure::NoModule { module: name.clone() })?;
+            let live = self.live(name).ok_or_else(|| Failure::NoModule { module: name.clone() })?;
             let graph = self.inputs.world.graph.lock().unwrap();
             let staying = |name: &&Name| !self.inputs.options.remove.contains(*name);
             let dependents: Vec<Name> = graph.dependents(name).filter(staying).cloned().collect();
             drop(graph);
             if !dependents.is_empty() && !self.inputs.options.force {
-                return Err(Failure::InUse {
-                    module: name.clone(),
-                    dependents,
-                });
+                return Err(Failure::InUse { module: name.clone(), dependents });
             }
             self.loads.remove(name);
             self.leaving.insert(name.clone(), (live, Reason::Unregistered));
@@ -212,16 +182,8 @@ impl<'a> Draft<'a> {
                 self.again(live, Reason::NewEdge(dependency));
             }
         }
-        let gone = self
-            .leaving
-            .iter()
-            .filter(|(_, (_, reason))| *reason == Reason::SourceGone);
-        let seeds: Vec<Name> = self
-            .loads
-            .keys()
-            .chain(gone.map(|(name, _)| name))
-            .cloned()
-            .collect();
+        let gone = self.leaving.iter().filter(|(_, (_, reason))| *reason == Reason::SourceGone);
+        let seeds: Vec<Name> = self.loads.keys().chain(gone.map(|(name, _)| name)).cloned().collect();
         let affected = self.inputs.world.graph.lock().unwrap().affected(&seeds);
         for (name, through) in affected {
             if let Some(live) = self.live(&name).filter(|_| !self.leaving.contains_key(&name)) {
@@ -234,13 +196,7 @@ impl<'a> Draft<'a> {
     fn again(&mut self, live: Arc<Instance>, reason: Reason) {
         let name = live.name.clone();
         let (source, compiled, rank) = (live.source.clone(), live.compiled.clone(), live.rank);
-        let load = Load {
-            source,
-            compiled,
-            live: Some(live),
-            reason,
-            rank,
-        };
+        let load = Load { source, compiled, live: Some(live), reason, rank };
         if let std::collections::btree_map::Entry::Vacant(entry) = self.loads.entry(name.clone()) {
             entry.insert(load);
             self.queue.push_back(name);
@@ -250,27 +206,12 @@ impl<'a> Draft<'a> {
     fn load(&mut self, source: Source, live: Option<Arc<Instance>>, reason: Reason) -> Result<(), Failure> {
         let name = source.name.clone();
         let Some(backend) = self.inputs.backends.get(&source.backend) else {
-            return Err(Failure::NoBackend {
-                module: name,
-                origin: source.origin,
-                backend: source.backend,
-            });
+            return Err(Failure::NoBackend { module: name, origin: source.origin, backend: source.backend });
         };
-        let compiled = backend.compile(&source).map_err(|error| Failure::Load {
-            module: name.clone(),
-            error,
-        })?;
+        let compiled =
+            backend.compile(&source).map_err(|error| Failure::Load { module: name.clone(), error })?;
         let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
-        self.loads.insert(
-            name.clone(),
-            Load {
-                source: Arc::new(source),
-                compiled,
-                live,
-                reason,
-                rank,
-            },
-        );
+        self.loads.insert(name.clone(), Load { source: Arc::new(source), compiled, live, reason, rank });
         self.queue.push_back(name);
         Ok(())
     }
@@ -309,22 +250,13 @@ impl<'a> Draft<'a> {
             // It may never run; if it does, it fails there and then.
             return Ok(());
         }
-        let by = place
-            .as_ref()
-            .map_or(by.to_string(), |place| format!("{by} at {place}"));
-        Err(Failure::Missing {
-            module: name.clone(),
-            by,
-            place,
-            searched,
-        })
+        let by = place.as_ref().map_or(by.to_string(), |place| format!("{by} at {place}"));
+        Err(Failure::Missing { module: name.clone(), by, place, searched })
     }
 
     fn read(&self, name: &Name) -> Result<Found, Failure> {
-        (self.inputs.find)(name).map_err(|error| Failure::Unreadable {
-            module: name.clone(),
-            reason: error.reason,
-        })
+        (self.inputs.find)(name)
+            .map_err(|error| Failure::Unreadable { module: name.clone(), reason: error.reason })
     }
 
     /// Lets go of what no entry reaches any more. Only where an edge or a module went away, so that a reload
@@ -345,67 +277,13 @@ impl<'a> Draft<'a> {
             graph.remove(name);
         }
         let kept = self.inputs.world.kept.lock().unwrap().clone();
-        let roots = self
-            .inputs
-            .entries
-            .iter()
-            .chain(&self.inputs.options.load)
-            .chain(&kept);
+        let roots = self.inputs.entries.iter().chain(&self.inputs.options.load).chain(&kept);
         let reachable = graph.reachable(roots);
         for live in self.inputs.world.live_all() {
             if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {
                 self.loads.remove(&live.name);
-                self.leaving
-                    .insert(live.name.clone(), (live, Reason::NotRequired));
+                self.leaving.insert(live.name.clone(), (live, Reason::NotRequired));
             }
-        }
-    }
-
-    /// Gives new modules their place: the order in which the requires would first reach their end.
-    fn rank_new(&mut self) {
-        let mut roots: VecDeque<Name> = self.inputs.entries.iter().cloned().collect();
-        let mut rest: Vec<(u64, Name)> = self
-            .loads
-            .iter()
-            .map(|(name, load)| (load.rank, name.clone()))
-            .collect();
-        rest.sort();
-        roots.extend(rest.into_iter().map(|(_, name)| name));
-        let mut seen = BTreeSet::new();
-        while let Some(root) = roots.pop_front() {
-            let mut stack = vec![(root, 0)];
-            while let Some((name, child)) = stack.pop() {
-                let Some(load) = self.loads.get(&name) else {
-                    continue;
-                };
-                if child == 0 && !seen.insert(name.clone()) {
-                    continue;
-                }
-                match load.compiled.requires.get(child) {
-                    Some(require) => {
-                        let next = require.name.clone();
-                        let deferred = require.deferred;
-                        stack.push((name, child + 1));
-                        if deferred {
-                            roots.push_back(next);
-                        } else if !seen.contains(&next) {
-                            stack.push((next, 0));
-                        }
-                    }
-                    None => self.settle_rank(&name),
-                }
-            }
-        }
-    }
-
-    fn settle_rank(&mut self, name: &Name) {
-        let load = self
-            .loads
-            .get_mut(name)
-            .expect("only modules of the set are ranked");
-        if load.rank == u64::MAX {
-            load.rank = self.next_rank;
-            self.next_rank += 1;
         }
     }
 
@@ -415,10 +293,7 @@ impl<'a> Draft<'a> {
             let after = load.compiled.requires.iter().filter(|require| !require.deferred);
             (
                 name.clone(),
-                Node {
-                    rank: load.rank,
-                    after: after.map(|require| require.name.clone()).collect(),
-                },
+                Node { rank: load.rank, after: after.map(|require| require.name.clone()).collect() },
             )
         });
         let order = graph::order(&nodes.collect()).map_err(|path| Failure::Cycle { path })?;
@@ -428,79 +303,23 @@ impl<'a> Draft<'a> {
             unload: self.unload_order(),
             fingerprint: self.fingerprint(),
         };
-        let leaving = self
-            .leaving
-            .into_iter()
-            .map(|(name, (instance, _))| (name, instance))
-            .collect();
-        Ok(Changes {
-            plan,
-            loads: self.loads,
-            order,
-            leaving,
-        })
+        let leaving = self.leaving.into_iter().map(|(name, (instance, _))| (name, instance)).collect();
+        Ok(Changes { plan, loads: self.loads, order, leaving })
     }
 
     fn steps(&self, order: &[Name]) -> Vec<Step> {
         let loads = order.iter().map(|name| {
             let load = &self.loads[name];
-            let action = if load.live.is_some() {
-                Action::Reload
-            } else {
-                Action::Load
-            };
+            let action = if load.live.is_some() { Action::Reload } else { Action::Load };
             let backend = load.source.backend.clone();
-            Step {
-                module: name.clone(),
-                backend,
-                action,
-                reason: load.reason.clone(),
-            }
+            Step { module: name.clone(), backend, action, reason: load.reason.clone() }
         });
         let leaving = self.leaving.iter().map(|(name, (instance, reason))| {
-            let action = if *reason == Reason::NotRequired {
-                Action::Retire
-            } else {
-                Action::Remove
-            };
+            let action = if *reason == Reason::NotRequired { Action::Retire } else { Action::Remove };
             let backend = instance.source.backend.clone();
-            Step {
-                module: name.clone(),
-                backend,
-                action,
-                reason: reason.clone(),
-            }
+            Step { module: name.clone(), backend, action, reason: reason.clone() }
         });
         loads.chain(leaving).collect()
-    }
-
-    /// Dependents first, by what the live code required.
-    fn unload_order(&self) -> Vec<Name> {
-        let reloaded = self.loads.values().filter_map(|load| load.live.as_ref());
-        let live = reloaded.chain(self.leaving.values().map(|(instance, _)| instance));
-        let nodes = live.map(|instance| {
-            let edges = instance.edges();
-            let after = edges
-                .into_iter()
-                .filter(|(_, edge)| !edge.deferred)
-                .map(|(name, _)| name)
-                .collect();
-            (
-                instance.name.clone(),
-                Node {
-                    rank: instance.rank,
-                    after,
-                },
-            )
-        });
-        let nodes: BTreeMap<Name, Node> = nodes.collect();
-        let mut order = graph::order(&nodes).unwrap_or_else(|_| {
-            let mut by_rank: Vec<Name> = nodes.keys().cloned().collect();
-            by_rank.sort_by_key(|name| nodes[name].rank);
-            by_rank
-        });
-        order.reverse();
-        order
     }
 
     fn fingerprint(&self) -> String {
@@ -520,20 +339,13 @@ impl<'a> Draft<'a> {
 pub(crate) fn next_edges(load: &Load) -> Edges {
     let mut edges: Edges = Edges::new();
     for require in &load.compiled.requires {
-        let edge = Edge {
-            place: Some(require.place.clone()),
-            deferred: require.deferred,
-            dynamic: false,
-        };
+        let edge = Edge { place: Some(require.place.clone()), deferred: require.deferred, dynamic: false };
         let known = edges.entry(require.name.clone()).or_insert(edge);
         known.deferred &= require.deferred;
     }
     if let Some(live) = &load.live {
         for (name, edge) in live.edges().into_iter().filter(|(_, edge)| edge.dynamic) {
-            edges.entry(name).or_insert(Edge {
-                deferred: true,
-                ..edge
-            });
+            edges.entry(name).or_insert(Edge { deferred: true, ..edge });
         }
     }
     edges

@@ -19,9 +19,7 @@ pub async fn call(
 ) -> Result<Value, CallError> {
     let lease = lease_for(world, instance)?;
     let module = loaded(instance)?;
-    lease
-        .scope(async move { module.call(function, args).await })
-        .await?
+    lease.scope(async move { module.call(function, args).await }).await?
 }
 
 /// The same, on this thread.
@@ -39,14 +37,11 @@ pub fn call_blocking(
 fn lease_for(world: &World, instance: &Arc<Instance>) -> Result<Lease, CallError> {
     match Lease::current() {
         Some(lease) => Ok(lease.nested(&instance.name)),
-        None => Lease::open(&world.gate, &instance.name, LeaseKind::Call).map_err(|_| CallError::Suspended {
-            module: instance.name.to_string(),
-        }),
+        None => Lease::open(&world.gate, &instance.name, LeaseKind::Call)
+            .map_err(|_| CallError::Suspended { module: instance.name.to_string() }),
     }
 }
 
 fn loaded(instance: &Arc<Instance>) -> Result<&Arc<dyn Module>, CallError> {
-    instance.module().ok_or_else(|| CallError::NoModule {
-        module: instance.name.to_string(),
-    })
+    instance.module().ok_or_else(|| CallError::NoModule { module: instance.name.to_string() })
 }

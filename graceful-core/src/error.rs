@@ -35,20 +35,12 @@ pub struct Place {
 impl Place {
     /// A place known only by its file.
     pub fn file(file: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            line: None,
-            column: None,
-        }
+        Self { file: file.into(), line: None, column: None }
     }
 
     /// A place with line and column.
     pub fn new(file: impl Into<String>, line: u32, column: u32) -> Self {
-        Self {
-            file: file.into(),
-            line: Some(line),
-            column: Some(column),
-        }
+        Self { file: file.into(), line: Some(line), column: Some(column) }
     }
 }
 
@@ -105,13 +97,7 @@ pub struct ScriptError {
 impl ScriptError {
     /// A failure of `kind` with no place yet.
     pub fn new(kind: ScriptErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            place: None,
-            source_line: None,
-            traceback: None,
-        }
+        Self { kind, message: message.into(), place: None, source_line: None, traceback: None }
     }
 
     /// A thrown error.
@@ -130,10 +116,7 @@ impl ScriptError {
         let line = self.place.as_ref().and_then(|p| p.line);
         if let Some(line) = line {
             let text = String::from_utf8_lossy(text);
-            self.source_line = text
-                .lines()
-                .nth(line.saturating_sub(1) as usize)
-                .map(str::to_owned);
+            self.source_line = text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned);
         }
         self
     }

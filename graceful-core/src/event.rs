@@ -210,12 +210,7 @@ impl Events {
 
     /// Sends one event to every reader.
     pub fn emit(&self, reload: u64, at: Duration, kind: EventKind) {
-        let event = Event {
-            seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1,
-            reload,
-            at,
-            kind,
-        };
+        let event = Event { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1, reload, at, kind };
         let observers = self.observers.lock().unwrap().clone();
         for observer in observers {
             observer.on_event(&event);

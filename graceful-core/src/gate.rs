@@ -96,13 +96,8 @@ struct Inner {
 impl Inner {
     fn issue(&mut self, root: &Name, kind: LeaseKind, generation: Generation) -> (u64, LeaseRecord) {
         self.next += 1;
-        let record = LeaseRecord {
-            root: root.clone(),
-            generation,
-            kind,
-            parked: false,
-            cancel: Arc::default(),
-        };
+        let record =
+            LeaseRecord { root: root.clone(), generation, kind, parked: false, cancel: Arc::default() };
         self.leases.insert(self.next, record.clone());
         (self.next, record)
     }
@@ -245,8 +240,6 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -131,11 +131,7 @@ impl World {
     pub fn instance_at(&self, name: &str, generation: Generation) -> Option<Arc<Instance>> {
         let modules = self.modules.read().unwrap();
         let instances = modules.get(name)?;
-        instances
-            .iter()
-            .rev()
-            .find(|instance| instance.lives_at(generation))
-            .cloned()
+        instances.iter().rev().find(|instance| instance.lives_at(generation)).cloned()
     }
 
     /// The live instance of `name`.
@@ -147,10 +143,7 @@ impl World {
     pub fn live_all(&self) -> Vec<Arc<Instance>> {
         let live = self.gate.live();
         let modules = self.modules.read().unwrap();
-        modules
-            .values()
-            .filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned())
-            .collect()
+        modules.values().filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned()).collect()
     }
 
     /// Every instance that is still held in memory, old ones too.
@@ -182,11 +175,7 @@ impl World {
         self.note_edge(from, name, place);
         let live = self.gate.live();
         let settled = found.last().0 == u64::MAX && (found.born <= live || found.born <= from.born);
-        if settled {
-            Resolved::Settled(found)
-        } else {
-            Resolved::Pinned(found)
-        }
+        if settled { Resolved::Settled(found) } else { Resolved::Pinned(found) }
     }
 
     /// Ends when no module is being replaced any more.
@@ -224,11 +213,7 @@ impl World {
         if edges.contains_key(to) {
             return;
         }
-        let edge = Edge {
-            place,
-            deferred: from.module().is_some(),
-            dynamic: true,
-        };
+        let edge = Edge { place, deferred: from.module().is_some(), dynamic: true };
         edges.insert(to.clone(), edge.clone());
         drop(edges);
         let live = self.gate.live();
@@ -239,7 +224,6 @@ impl World {
 
     /// Sends an event of the running reload.
     pub fn emit(&self, kind: EventKind) {
-        self.events
-            .emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
+        self.events.emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
     }
 }

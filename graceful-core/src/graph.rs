@@ -33,20 +33,14 @@ impl Graph {
         let edges = self.requires.entry(from.clone()).or_default();
         let known = edges.entry(to.clone()).or_insert_with(|| edge.clone());
         known.deferred &= edge.deferred;
-        self.dependents
-            .entry(to.clone())
-            .or_default()
-            .insert(from.clone());
+        self.dependents.entry(to.clone()).or_default().insert(from.clone());
     }
 
     /// Replaces everything `from` requires.
     pub fn replace(&mut self, from: &Name, edges: Edges) {
         self.remove(from);
         for to in edges.keys() {
-            self.dependents
-                .entry(to.clone())
-                .or_default()
-                .insert(from.clone());
+            self.dependents.entry(to.clone()).or_default().insert(from.clone());
         }
         self.requires.insert(from.clone(), edges);
     }
@@ -157,10 +151,7 @@ fn cycle_from(start: &Name, nodes: &BTreeMap<Name, Node>, waiting: &BTreeMap<&Na
     let mut at: BTreeMap<Name, usize> = BTreeMap::from([(start.clone(), 0)]);
     loop {
         let last = path.last().expect("the path is never empty");
-        let next = nodes[last]
-            .after
-            .iter()
-            .find(|before| waiting.contains_key(*before));
+        let next = nodes[last].after.iter().find(|before| waiting.contains_key(*before));
         let next = next.expect("a waiting node waits for a waiting node").clone();
         if let Some(&begin) = at.get(&next) {
             let mut cycle = path.split_off(begin);
@@ -182,39 +173,22 @@ mod tests {
             .enumerate()
             .map(|(rank, (name, after))| {
                 let after = after.iter().map(|name| Name::from(*name)).collect();
-                (
-                    Name::from(*name),
-                    Node {
-                        rank: rank as u64,
-                        after,
-                    },
-                )
+                (Name::from(*name), Node { rank: rank as u64, after })
             })
             .collect()
     }
 
     #[test]
     fn order_is_rank_corrected_by_dependencies() {
-        let ordered = order(&nodes(&[
-            ("web", &["db", "log"]),
-            ("log", &[]),
-            ("db", &["log"]),
-            ("z", &[]),
-        ]))
-        .unwrap();
-        assert_eq!(
-            ordered.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
-            ["log", "db", "web", "z"]
-        );
+        let ordered =
+            order(&nodes(&[("web", &["db", "log"]), ("log", &[]), ("db", &["log"]), ("z", &[])])).unwrap();
+        assert_eq!(ordered.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["log", "db", "web", "z"]);
     }
 
     #[test]
     fn a_cycle_is_told_with_its_whole_path() {
         let path = order(&nodes(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])])).unwrap_err();
-        assert_eq!(
-            path.iter().map(|n| n.as_str()).collect::<Vec<_>>(),
-            ["b", "c", "b"]
-        );
+        assert_eq!(path.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["b", "c", "b"]);
     }
 
     #[test]
@@ -224,10 +198,7 @@ mod tests {
         graph.add(&"c".into(), &"b".into(), Edge::default());
         graph.add(&"d".into(), &"x".into(), Edge::default());
         let affected = graph.affected([&Name::from("a")]);
-        assert_eq!(
-            affected,
-            BTreeMap::from([("b".into(), "a".into()), ("c".into(), "b".into())])
-        );
+        assert_eq!(affected, BTreeMap::from([("b".into(), "a".into()), ("c".into(), "b".into())]));
         graph.replace(&"b".into(), Edges::new());
         assert!(graph.affected([&Name::from("a")]).is_empty());
     }

@@ -28,17 +28,12 @@ pub(crate) enum HookFailure {
 
 impl HookFailure {
     /// As the cause of a failed reload.
-    pub(crate) fn blame(self, module: &Name, hook: Hook) -> crate::report::ReloadErrorKind {
-        use crate::report::ReloadErrorKind::{Hook as Failed, HookTimeout};
+    pub(crate) fn blame(self, module: &Name, hook: Hook) -> crate::failure::ReloadErrorKind {
+        use crate::failure::ReloadErrorKind::{Hook as Failed, HookTimeout};
         let module = module.clone();
         match self {
             HookFailure::Late(budget) => HookTimeout { module, hook, budget },
-            HookFailure::Failed(HookError { message, place, .. }) => Failed {
-                module,
-                hook,
-                message,
-                place,
-            },
+            HookFailure::Failed(HookError { message, place, .. }) => Failed { module, hook, message, place },
         }
     }
 
@@ -65,21 +60,11 @@ impl HookRun<'_> {
         world: &Arc<World>,
         intents: Option<Arc<Intents>>,
     ) -> Result<(), HookFailure> {
-        let HookRun {
-            instance,
-            hook,
-            generation,
-            budget,
-        } = self;
+        let HookRun { instance, hook, generation, budget } = self;
         let Some(module) = instance.module().cloned() else {
             return Ok(());
         };
-        let cx = HookCx {
-            module: instance.name.clone(),
-            hook,
-            generation,
-            budget,
-        };
+        let cx = HookCx { module: instance.name.clone(), hook, generation, budget };
         let lease = Lease::open_at(&world.gate, &instance.name, LeaseKind::Hook, generation, intents);
         let started = world.clock.now();
         let call = lease.scope(async move {
@@ -91,33 +76,18 @@ impl HookRun<'_> {
                 Hook::Finalize => module.finalize(&cx).await,
             }
         });
-        let flat = async move {
-            call.await
-                .unwrap_or_else(|cancelled| Err(cancelled.to_string().into()))
-        };
+        let flat = async move { call.await.unwrap_or_else(|cancelled| Err(cancelled.to_string().into())) };
         let result = bounded(world, budget, flat).await;
         let late = |error: HookError| {
-            if error.timeout {
-                HookFailure::Late(budget)
-            } else {
-                HookFailure::Failed(error)
-            }
+            if error.timeout { HookFailure::Late(budget) } else { HookFailure::Failed(error) }
         };
         let result = result.map_err(late);
         let took = world.clock.now().saturating_sub(started);
-        let error = result
-            .as_ref()
-            .err()
-            .map(|error: &HookFailure| match error.place() {
-                Some(place) => format!("{place}: {error}"),
-                None => error.to_string(),
-            });
-        world.emit(EventKind::HookRan {
-            module: instance.name.clone(),
-            hook,
-            took,
-            error,
+        let error = result.as_ref().err().map(|error: &HookFailure| match error.place() {
+            Some(place) => format!("{place}: {error}"),
+            None => error.to_string(),
         });
+        world.emit(EventKind::HookRan { module: instance.name.clone(), hook, took, error });
         result
     }
 }
@@ -132,9 +102,8 @@ pub(crate) async fn bounded<T>(
     match select(work, world.clock.sleep(budget)).await {
         Either::Left((Ok(result), _)) => result,
         Either::Left((Err(panic), _)) => Err(panic_text(&panic).into()),
-        Either::Right(_) => Err(HookError {
-            timeout: true,
-            ..HookError::new(format!("it ran longer than {budget:?}"))
-        }),
+        Either::Right(_) => {
+            Err(HookError { timeout: true, ..HookError::new(format!("it ran longer than {budget:?}")) })
+        }
     }
 }

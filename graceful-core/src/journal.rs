@@ -15,10 +15,7 @@ use crate::source::Name;
 /// One step that has an undo.
 pub(crate) enum Entry {
     /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback`.
-    Suspended {
-        old: Arc<Instance>,
-        checkpoint: Option<Checkpoint>,
-    },
+    Suspended { old: Arc<Instance>, checkpoint: Option<Checkpoint> },
     /// A new module's `init` is about to run. Undo, once it ran to its end: `finalize`.
     Initialised { new: Arc<Instance>, done: bool },
     /// A module ran its `init` while it registered. Undo: `finalize`.
@@ -46,27 +43,14 @@ impl Journal {
         let mut undone = Undone::default();
         while let Some(entry) = self.entries.pop() {
             match entry {
-                Entry::Suspended {
-                    old: instance,
-                    checkpoint,
-                } => {
+                Entry::Suspended { old: instance, checkpoint } => {
                     undo_suspend(world, &instance, checkpoint, old, budget, &mut undone).await;
                 }
                 Entry::Initialised { done: false, .. } => {}
                 Entry::Initialised { new, done: true } => {
-                    let run = HookRun {
-                        instance: &new,
-                        hook: Hook::Finalize,
-                        generation: new.born,
-                        budget,
-                    };
+                    let run = HookRun { instance: &new, hook: Hook::Finalize, generation: new.born, budget };
                     let result = run.run(world, Some(new.scope.intents().clone())).await;
-                    undone.note(
-                        world,
-                        &new.name,
-                        "init",
-                        result.map_err(|error| error.to_string()),
-                    );
+                    undone.note(world, &new.name, "init", result.map_err(|error| error.to_string()));
                 }
                 Entry::Registered { module, finalize } => {
                     let result = bounded(world, budget, finalize()).await;
@@ -89,27 +73,12 @@ async fn undo_suspend(
     let Some(module) = old.module() else { return };
     if let Some(checkpoint) = checkpoint {
         let result = bounded(world, budget, module.restore(&checkpoint)).await;
-        undone.note(
-            world,
-            &old.name,
-            "state",
-            result.map_err(|error| error.to_string()),
-        );
+        undone.note(world, &old.name, "state", result.map_err(|error| error.to_string()));
     }
     if module.manifest().hooks.rollback {
-        let run = HookRun {
-            instance: old,
-            hook: Hook::Rollback,
-            generation,
-            budget,
-        };
+        let run = HookRun { instance: old, hook: Hook::Rollback, generation, budget };
         let result = run.run(world, None).await;
-        undone.note(
-            world,
-            &old.name,
-            "rollback hook",
-            result.map_err(|error| error.to_string()),
-        );
+        undone.note(world, &old.name, "rollback hook", result.map_err(|error| error.to_string()));
     }
 }
 
@@ -121,10 +90,6 @@ impl Undone {
             None => self.steps.push(text),
             Some(error) => self.left.push(format!("{text}: {error}")),
         }
-        world.emit(EventKind::Undone {
-            module: module.clone(),
-            step: step.to_owned(),
-            error,
-        });
+        world.emit(EventKind::Undone { module: module.clone(), step: step.to_owned(), error });
     }
 }

@@ -62,23 +62,9 @@ impl Lease {
     }
 
     fn issued(gate: Arc<Gate>, id: u64, record: LeaseRecord, intents: Option<Arc<Intents>>) -> Self {
-        let LeaseRecord {
-            root,
-            generation,
-            kind,
-            cancel,
-            ..
-        } = record;
+        let LeaseRecord { root, generation, kind, cancel, .. } = record;
         let generation = AtomicU64::new(generation.0);
-        Self(Arc::new(LeaseState {
-            gate,
-            id,
-            root,
-            kind,
-            generation,
-            cancel,
-            intents,
-        }))
+        Self(Arc::new(LeaseState { gate, id, root, kind, generation, cancel, intents }))
     }
 
     /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
@@ -124,13 +110,7 @@ impl Lease {
 
     /// A lease for a call from inside this one into `module`: same generation, same transaction.
     pub fn nested(&self, module: &Name) -> Lease {
-        Lease::open_at(
-            &self.0.gate,
-            module,
-            LeaseKind::Nested,
-            self.generation(),
-            self.0.intents.clone(),
-        )
+        Lease::open_at(&self.0.gate, module, LeaseKind::Nested, self.generation(), self.0.intents.clone())
     }
 
     /// Parks or unparks the call: a parked one asked for the reload that runs, so drain does not wait for
@@ -155,20 +135,13 @@ impl Lease {
 
     /// Makes this the thread's current lease until the guard drops.
     pub fn enter(&self) -> Entered {
-        Entered {
-            previous: CURRENT.replace(Some(self.clone())),
-            _not_send: std::marker::PhantomData,
-        }
+        Entered { previous: CURRENT.replace(Some(self.clone())), _not_send: std::marker::PhantomData }
     }
 
     /// Runs `future` under this lease; the lease ends with the future.
     pub fn scope<F: Future>(self, future: F) -> Leased<F> {
         let cancelled = self.0.cancel.listen();
-        Leased {
-            lease: self,
-            cancelled,
-            future: Box::pin(future),
-        }
+        Leased { lease: self, cancelled, future: Box::pin(future) }
     }
 }
 
@@ -197,9 +170,7 @@ impl<F: Future> Future for Leased<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if this.lease.is_cancelled() || Pin::new(&mut this.cancelled).poll(cx).is_ready() {
-            return Poll::Ready(Err(CallError::Cancelled {
-                module: this.lease.root().to_string(),
-            }));
+            return Poll::Ready(Err(CallError::Cancelled { module: this.lease.root().to_string() }));
         }
         let _entered = this.lease.enter();
         this.future.as_mut().poll(cx).map(Ok)

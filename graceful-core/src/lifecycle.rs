@@ -77,22 +77,14 @@ pub struct HookError {
 impl HookError {
     /// An error with a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            timeout: false,
-        }
+        Self { message: message.into(), place: None, timeout: false }
     }
 }
 
 impl From<ScriptError> for HookError {
     fn from(error: ScriptError) -> Self {
         let timeout = error.kind == crate::error::ScriptErrorKind::Timeout;
-        Self {
-            message: error.message,
-            place: error.place,
-            timeout,
-        }
+        Self { message: error.message, place: error.place, timeout }
     }
 }
 

@@ -67,10 +67,7 @@ pub struct Manifest {
 impl Manifest {
     /// The manifest of a plain module.
     pub fn plain(name: impl Into<Name>) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     /// Whether a reload hook of this module runs on its state.

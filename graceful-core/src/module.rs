@@ -52,10 +52,7 @@ pub trait Module: Lifecycle {
     /// The same, on this thread, without a runtime. The default says that the module cannot.
     fn call_blocking(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
         let reason = format!("`{function}` can only be called asynchronously");
-        Err(CallError::BadValue {
-            module: self.manifest().name.to_string(),
-            reason,
-        })
+        Err(CallError::BadValue { module: self.manifest().name.to_string(), reason })
     }
 
     /// Copies the state so that [`restore`](Module::restore) can bring back the very same: identity,

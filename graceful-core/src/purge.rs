@@ -12,23 +12,13 @@ impl World {
     /// What keeps `old` from being dropped: calls in flight that may still reach it, and resources of its
     /// that would not end.
     pub fn holders(&self, old: &Arc<Instance>) -> Vec<String> {
-        let calls = self
-            .gate
-            .leases()
-            .into_iter()
-            .filter(|lease| self.holds(lease, old));
+        let calls = self.gate.leases().into_iter().filter(|lease| self.holds(lease, old));
         let calls = calls.map(|lease| {
-            let kind = if lease.kind == LeaseKind::Task {
-                "task"
-            } else {
-                "call"
-            };
+            let kind = if lease.kind == LeaseKind::Task { "task" } else { "call" };
             format!("{kind} in {} (generation {})", lease.root, lease.generation)
         });
         let resources = old.scope.resources().into_iter();
-        calls
-            .chain(resources.map(|left| format!("{} {}", left.kind(), left.key())))
-            .collect()
+        calls.chain(resources.map(|left| format!("{} {}", left.kind(), left.key()))).collect()
     }
 
     /// Whether `lease` may still reach `old`: it is pinned to a generation that sees it, and the module it
@@ -77,9 +67,8 @@ impl World {
             }
         }
         let mut lingering = self.lingering.lock().unwrap();
-        let removed: Vec<_> = lingering
-            .extract_if(.., |old| gone.contains(&(old.name.clone(), old.born)))
-            .collect();
+        let removed: Vec<_> =
+            lingering.extract_if(.., |old| gone.contains(&(old.name.clone(), old.born))).collect();
         drop(lingering);
         for (module, born) in gone {
             self.emit(EventKind::Purged { module, born: born.0 });

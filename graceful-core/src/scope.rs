@@ -123,14 +123,7 @@ pub struct Scope {
 
 impl Scope {
     pub(crate) fn new(owner: Name, born: Generation, intents: Arc<Intents>, table: Arc<Table>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
-            owner,
-            born,
-            intents,
-            table,
-            me: me.clone(),
-            owned: Mutex::default(),
-        })
+        Arc::new_cyclic(|me| Self { owner, born, intents, table, me: me.clone(), owned: Mutex::default() })
     }
 
     /// The module it belongs to.
@@ -180,17 +173,11 @@ impl Scope {
     }
 
     fn publish(&self, at: &(String, String), target: &Arc<dyn Callable>) -> Result<(), KeyTaken> {
-        let entry = Registered {
-            owner: self.owner.clone(),
-            born: self.born,
-            target: target.clone(),
-        };
+        let entry = Registered { owner: self.owner.clone(), born: self.born, target: target.clone() };
         self.table.change(|table| match table.get(at) {
-            Some(taken) if taken.owner != self.owner => Err(KeyTaken {
-                kind: at.0.clone(),
-                key: at.1.clone(),
-                owner: taken.owner.clone(),
-            }),
+            Some(taken) if taken.owner != self.owner => {
+                Err(KeyTaken { kind: at.0.clone(), key: at.1.clone(), owner: taken.owner.clone() })
+            }
             _ => {
                 table.insert(at.clone(), entry);
                 Ok(())
@@ -220,14 +207,7 @@ impl Scope {
     pub fn registrations(&self) -> Vec<((String, String), Registered)> {
         let owned = self.lock();
         let entries = owned.registrations.iter().map(|(at, target)| {
-            (
-                at.clone(),
-                Registered {
-                    owner: self.owner.clone(),
-                    born: self.born,
-                    target: target.clone(),
-                },
-            )
+            (at.clone(), Registered { owner: self.owner.clone(), born: self.born, target: target.clone() })
         });
         entries.collect()
     }
@@ -240,10 +220,7 @@ impl Scope {
 
     /// How many of `kind` have not ended.
     pub fn count(&self, kind: &str) -> usize {
-        self.resources()
-            .iter()
-            .filter(|resource| resource.kind() == kind)
-            .count()
+        self.resources().iter().filter(|resource| resource.kind() == kind).count()
     }
 
     /// Takes `resource` in without starting it.
@@ -256,9 +233,7 @@ impl Scope {
     pub(crate) fn hand_over(&self, ids: &BTreeSet<u64>, next: &Arc<Scope>) -> Vec<Arc<dyn Resource>> {
         let (kept, rest) = {
             let mut owned = self.lock();
-            std::mem::take(&mut owned.resources)
-                .into_iter()
-                .partition::<Vec<_>, _>(|r| ids.contains(&r.id()))
+            std::mem::take(&mut owned.resources).into_iter().partition::<Vec<_>, _>(|r| ids.contains(&r.id()))
         };
         self.lock().resources.extend(rest);
         for resource in &kept {
@@ -288,9 +263,7 @@ impl Scope {
     fn sweep(&self) {
         let (done, alive) = {
             let mut owned = self.lock();
-            std::mem::take(&mut owned.resources)
-                .into_iter()
-                .partition::<Vec<_>, _>(|r| r.is_done())
+            std::mem::take(&mut owned.resources).into_iter().partition::<Vec<_>, _>(|r| r.is_done())
         };
         self.lock().resources.splice(0..0, alive);
         // Dropping a handle may take a VM's lock: not under ours.
@@ -298,8 +271,6 @@ impl Scope {
     }
 
     fn lock(&self) -> MutexGuard<'_, Owned> {
-        self.owned
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

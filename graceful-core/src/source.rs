@@ -114,13 +114,7 @@ impl Source {
     ) -> Self {
         let text = text.into();
         let hash = Hash::of(&text);
-        Self {
-            name: name.into(),
-            backend: backend.into(),
-            origin: origin.into(),
-            text,
-            hash,
-        }
+        Self { name: name.into(), backend: backend.into(), origin: origin.into(), text, hash }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Staging: runs the new top levels beside the live generation, dependencies first, and loads on demand what
 //! could not be foreseen. Imports never nest on the native stack, however deep they are.
 
+mod import;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -10,75 +12,25 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
-use futures_util::task::AtomicWaker;
 
-use crate::backend::{Finalize, Importer, StageCx, Txn, TxnCx};
+use crate::backend::{Finalize, StageCx, Txn, TxnCx};
 use crate::changes::{Backends, Changes, Inputs, discover, next_edges};
 use crate::error::{Place, ScriptError, ScriptErrorKind};
 use crate::event::EventKind;
+use crate::failure::ReloadErrorKind;
 use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
 use crate::module::Module;
 use crate::plan::{Action, Step};
-use crate::report::ReloadErrorKind;
 use crate::scope::Scope;
 use crate::source::Name;
+use import::{Reply, Request, Requests};
 
 type Staged = Result<Arc<dyn Module>, ScriptError>;
-type Reply = oneshot::Sender<Result<Arc<Instance>, ScriptError>>;
-
-/// What was asked for while a top level ran.
-struct Request {
-    from: Name,
-    name: Name,
-    place: Option<Place>,
-    reply: Reply,
-}
-
-/// Where top levels ask for modules that the plan did not put before them.
-#[derive(Default)]
-pub(crate) struct Requests {
-    queue: Mutex<VecDeque<Request>>,
-    waker: AtomicWaker,
-    initialised: Mutex<Vec<(Name, Finalize)>>,
-}
-
-#[async_trait]
-impl Importer for Requests {
-    async fn import(
-        &self,
-        from: &Arc<Instance>,
-        name: &Name,
-        place: Option<Place>,
-    ) -> Result<Arc<Instance>, ScriptError> {
-        let (reply, answer) = oneshot::channel();
-        let request = Request {
-            from: from.name.clone(),
-            name: name.clone(),
-            place,
-            reply,
-        };
-        self.queue.lock().unwrap().push_back(request);
-        self.waker.wake();
-        let gone = |_| {
-            Err(ScriptError::new(
-                ScriptErrorKind::Import,
-                "the reload ended before the import",
-            ))
-        };
-        answer.await.unwrap_or_else(gone)
-    }
-
-    fn initialised(&self, module: &Name, finalize: Finalize) {
-        self.initialised.lock().unwrap().push((module.clone(), finalize));
-    }
-}
 
 /// A row of modules to stage one after the other, and who waits for the last of them.
 struct Job {
@@ -114,27 +66,11 @@ impl Staging {
         budget: Duration,
     ) -> Self {
         let intents: Arc<Intents> = Arc::default();
-        let cx = TxnCx {
-            generation,
-            start,
-            intents: intents.clone(),
-            stage_budget: budget,
-        };
-        let txns = backends
-            .iter()
-            .map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
+        let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget };
+        let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
         let (staged, requests, failure) = Default::default();
-        Self {
-            world,
-            generation,
-            intents,
-            txns,
-            staged,
-            requests,
-            budget,
-            failure,
-        }
+        Self { world, generation, intents, txns, staged, requests, budget, failure }
     }
 
     /// Stages everything in `changes`, which grows by what top levels ask for.
@@ -146,18 +82,9 @@ impl Staging {
         {
             let mut in_flight = self.world.in_flight.write().unwrap();
             in_flight.generation = self.generation.0;
-            in_flight.pending = changes
-                .loads
-                .keys()
-                .chain(changes.leaving.keys())
-                .cloned()
-                .collect();
+            in_flight.pending = changes.loads.keys().chain(changes.leaving.keys()).cloned().collect();
         }
-        let mut jobs = vec![Job {
-            todo: changes.order.clone().into(),
-            running: None,
-            waiting: None,
-        }];
+        let mut jobs = vec![Job { todo: changes.order.clone().into(), running: None, waiting: None }];
         while let Some(job) = jobs.last_mut() {
             if job.running.is_none() {
                 let Some(name) = job.todo.pop_front() else {
@@ -214,17 +141,12 @@ impl Staging {
     }
 
     fn instance(&self, name: &Name) -> Option<Arc<Instance>> {
-        self.world
-            .instance_at(name, self.generation)
-            .filter(|instance| instance.born == self.generation)
+        self.world.instance_at(name, self.generation).filter(|instance| instance.born == self.generation)
     }
 
     /// Polls the innermost top level until it ends or asks for a module. The outer ones wait for it.
     async fn turn(&self, jobs: &mut [Job]) -> Turn {
-        let (name, running) = jobs
-            .last_mut()
-            .and_then(|job| job.running.as_mut())
-            .expect("a job runs");
+        let (name, running) = jobs.last_mut().and_then(|job| job.running.as_mut()).expect("a job runs");
         let requests = &self.requests;
         poll_fn(|cx| {
             requests.waker.register(cx.waker());
@@ -247,12 +169,7 @@ impl Staging {
             compiled: load.compiled.clone(),
             born: self.generation,
             rank: load.rank,
-            scope: Scope::new(
-                name.clone(),
-                self.generation,
-                self.intents.clone(),
-                self.world.table.clone(),
-            ),
+            scope: Scope::new(name.clone(), self.generation, self.intents.clone(), self.world.table.clone()),
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
@@ -296,10 +213,7 @@ impl Staging {
             };
             let _ = instance.module.set(module.clone());
             let mut modules = world.modules.write().unwrap();
-            modules
-                .entry(instance.name.clone())
-                .or_default()
-                .push(instance.clone());
+            modules.entry(instance.name.clone()).or_default().push(instance.clone());
             drop(modules);
             world.in_flight.write().unwrap().pending.remove(&instance.name);
             Ok(module)
@@ -310,38 +224,22 @@ impl Staging {
         let load = &changes.loads[name];
         let module = result.map_err(|error| {
             self.failure.take().unwrap_or_else(|| {
-                let place = error
-                    .place
-                    .clone()
-                    .unwrap_or_else(|| Place::file(&load.source.origin));
+                let place = error.place.clone().unwrap_or_else(|| Place::file(&load.source.origin));
                 let mut error = error.at(place);
-                let here = error
-                    .place
-                    .as_ref()
-                    .is_some_and(|place| place.file == load.source.origin);
+                let here = error.place.as_ref().is_some_and(|place| place.file == load.source.origin);
                 if here && error.source_line.is_none() {
                     error = error.with_source(&load.source.text);
                 }
-                ReloadErrorKind::Load {
-                    module: name.clone(),
-                    error,
-                }
+                ReloadErrorKind::Load { module: name.clone(), error }
             })
         })?;
         // A top level may catch a failed import and go on: then it was no failure of the reload.
         self.failure = None;
         self.staged.push(self.instance(name).expect("it was staged"));
-        let old = load
-            .live
-            .as_ref()
-            .and_then(|live| live.module())
-            .and_then(|old| old.manifest().version.clone());
+        let old =
+            load.live.as_ref().and_then(|live| live.module()).and_then(|old| old.manifest().version.clone());
         let new = module.manifest().version.clone();
-        self.world.emit(EventKind::Staged {
-            module: name.clone(),
-            old,
-            new,
-        });
+        self.world.emit(EventKind::Staged { module: name.clone(), old, new });
         Ok(())
     }
 
@@ -356,11 +254,7 @@ impl Staging {
 
     fn import(&mut self, request: Request, inputs: &Inputs, changes: &mut Changes, jobs: &mut Vec<Job>) {
         match self.schedule(&request, inputs, changes, jobs) {
-            Ok(todo) => jobs.push(Job {
-                todo,
-                running: None,
-                waiting: Some((request.name, request.reply)),
-            }),
+            Ok(todo) => jobs.push(Job { todo, running: None, waiting: Some((request.name, request.reply)) }),
             Err(failure) => {
                 let mut error = ScriptError::new(ScriptErrorKind::Import, failure.to_string());
                 if let Some(place) = request.place {
@@ -386,21 +280,13 @@ impl Staging {
                 self.world.in_flight.write().unwrap().pending.insert(name.clone());
                 let (module, backend) = (name.clone(), load.source.backend.clone());
                 let reason = load.reason.clone();
-                changes.plan.steps.push(Step {
-                    module,
-                    backend,
-                    action: Action::Load,
-                    reason,
-                });
+                changes.plan.steps.push(Step { module, backend, action: Action::Load, reason });
                 changes.order.push(name.clone());
                 changes.loads.insert(name, load);
             }
         }
-        let running: Vec<&Name> = jobs
-            .iter()
-            .filter_map(|job| job.running.as_ref())
-            .map(|(name, _)| name)
-            .collect();
+        let running: Vec<&Name> =
+            jobs.iter().filter_map(|job| job.running.as_ref()).map(|(name, _)| name).collect();
         let todo = self.pending_below(&request.name, changes);
         if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
             let mut path: Vec<Name> = running[back..].iter().map(|name| (*name).clone()).collect();
@@ -424,11 +310,8 @@ impl Staging {
                 && self.instance(&name).is_none()
                 && seen.insert(name.clone())
             {
-                let requires = changes.loads[&name]
-                    .compiled
-                    .requires
-                    .iter()
-                    .filter(|require| !require.deferred);
+                let requires =
+                    changes.loads[&name].compiled.requires.iter().filter(|require| !require.deferred);
                 let below: Vec<Name> = requires.map(|require| require.name.clone()).collect();
                 stack.push((name, true));
                 stack.extend(below.into_iter().rev().map(|name| (name, false)));
@@ -442,8 +325,5 @@ impl Staging {
 pub(crate) fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.map_or_else(
-        || "native code panicked".to_owned(),
-        |text| format!("native code panicked: {text}"),
-    )
+    text.map_or_else(|| "native code panicked".to_owned(), |text| format!("native code panicked: {text}"))
 }

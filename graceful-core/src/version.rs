@@ -38,34 +38,25 @@ impl Version {
     pub fn parse(text: &str) -> Result<Self, VersionError> {
         semver::Version::parse(text)
             .map(Self)
-            .map_err(|error| VersionError {
-                got: text.to_owned(),
-                reason: error.to_string(),
-            })
+            .map_err(|error| VersionError { got: text.to_owned(), reason: error.to_string() })
     }
 
     /// Reads a version as scripts give it: text, or a list of three whole numbers.
     pub fn from_value(value: &Value) -> Result<Self, VersionError> {
         match value {
             Value::Str(text) => Self::parse(text),
-            Value::List(parts) => match parts
-                .iter()
-                .map(Value::as_int)
-                .collect::<Option<Vec<_>>>()
-                .as_deref()
-            {
-                Some([major, minor, patch]) if *major >= 0 && *minor >= 0 && *patch >= 0 => {
-                    Ok(Self::new(*major as u64, *minor as u64, *patch as u64))
+            Value::List(parts) => {
+                match parts.iter().map(Value::as_int).collect::<Option<Vec<_>>>().as_deref() {
+                    Some([major, minor, patch]) if *major >= 0 && *minor >= 0 && *patch >= 0 => {
+                        Ok(Self::new(*major as u64, *minor as u64, *patch as u64))
+                    }
+                    _ => Err(VersionError {
+                        got: format!("{value:?}"),
+                        reason: "not three whole numbers".into(),
+                    }),
                 }
-                _ => Err(VersionError {
-                    got: format!("{value:?}"),
-                    reason: "not three whole numbers".into(),
-                }),
-            },
-            other => Err(VersionError {
-                got: format!("{other:?}"),
-                reason: format!("a {}", other.kind()),
-            }),
+            }
+            other => Err(VersionError { got: format!("{other:?}"), reason: format!("a {}", other.kind()) }),
         }
     }
 

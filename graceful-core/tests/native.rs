@@ -53,13 +53,8 @@ struct Trace(Arc<Mutex<Vec<String>>>);
 impl Observer for Trace {
     fn on_event(&self, event: &Event) {
         let line = match &event.kind {
-            EventKind::HookRan {
-                module, hook, error, ..
-            } => {
-                format!(
-                    "{module}.{hook}{}",
-                    error.as_ref().map(|_| " failed").unwrap_or_default()
-                )
+            EventKind::HookRan { module, hook, error, .. } => {
+                format!("{module}.{hook}{}", error.as_ref().map(|_| " failed").unwrap_or_default())
             }
             EventKind::Committed { generation } => format!("committed {generation}"),
             EventKind::Undone { module, step, .. } => format!("undone {module} {step}"),
@@ -100,23 +95,12 @@ fn counter(
     fail_after: bool,
 ) -> impl Fn(&NativeCx) -> Result<Native, graceful_core::ScriptError> {
     move |cx| {
-        let hooks = Hooks {
-            init: true,
-            before_reload: true,
-            after_reload: true,
-            ..Hooks::default()
-        };
+        let hooks = Hooks { init: true, before_reload: true, after_reload: true, ..Hooks::default() };
         let state = cx.state.clone();
         Ok(Native::new(version)
             .function("get", move |_| Ok(state.get("n")))
             .value("version", version)
-            .lifecycle(
-                hooks,
-                Hooked {
-                    cx: cx.clone(),
-                    fail_after,
-                },
-            ))
+            .lifecycle(hooks, Hooked { cx: cx.clone(), fail_after }))
     }
 }
 
@@ -139,22 +123,12 @@ fn reg_11_native_modules_start_reload_and_roll_back() {
         .build();
     let report = block_on(engine.reload(ReloadOptions::default())).unwrap();
     assert_eq!(report.outcome, Outcome::Committed);
-    let order: Vec<_> = report
-        .modules
-        .iter()
-        .map(|module| module.module.to_string())
-        .collect();
+    let order: Vec<_> = report.modules.iter().map(|module| module.module.to_string()).collect();
     assert_eq!(order, ["counter", "web"]);
-    assert_eq!(
-        block_on(engine.call("web", "show", vec![])).unwrap(),
-        Value::Int(1)
-    );
+    assert_eq!(block_on(engine.call("web", "show", vec![])).unwrap(), Value::Int(1));
     assert_eq!(trace.take(), ["committed 1"]);
 
-    assert_eq!(
-        block_on(engine.reload(ReloadOptions::default())).unwrap().outcome,
-        Outcome::Unchanged
-    );
+    assert_eq!(block_on(engine.reload(ReloadOptions::default())).unwrap().outcome, Outcome::Unchanged);
 
     engine.natives().set("counter", &[], counter("2.0.0", true));
     let error = block_on(engine.reload(ReloadOptions::default())).unwrap_err();
@@ -162,46 +136,20 @@ fn reg_11_native_modules_start_reload_and_roll_back() {
     assert_eq!(error.report.outcome, Outcome::RolledBack);
     assert_eq!(
         trace.take(),
-        [
-            "counter.before_reload",
-            "counter.after_reload failed",
-            "undone counter state"
-        ]
+        ["counter.before_reload", "counter.after_reload failed", "undone counter state"]
     );
-    assert_eq!(
-        block_on(engine.call("web", "show", vec![])).unwrap(),
-        Value::Int(1)
-    );
+    assert_eq!(block_on(engine.call("web", "show", vec![])).unwrap(), Value::Int(1));
     assert_eq!(engine.status().generation, 1);
 
     engine.natives().set("counter", &[], counter("2.0.0", false));
     let plan = block_on(engine.plan(ReloadOptions::default())).unwrap();
-    let steps: Vec<_> = plan
-        .steps
-        .iter()
-        .map(|step| format!("{} {}", step.module, step.reason))
-        .collect();
+    let steps: Vec<_> = plan.steps.iter().map(|step| format!("{} {}", step.module, step.reason)).collect();
     assert_eq!(steps, ["counter changed", "web depends on counter"]);
-    block_on(engine.reload(ReloadOptions {
-        plan: Some(plan),
-        ..Default::default()
-    }))
-    .unwrap();
-    assert_eq!(
-        trace.take(),
-        ["counter.before_reload", "counter.after_reload", "committed 2"]
-    );
-    assert_eq!(
-        engine.call_blocking("counter", "get", vec![]).unwrap(),
-        Value::Int(100)
-    );
+    block_on(engine.reload(ReloadOptions { plan: Some(plan), ..Default::default() })).unwrap();
+    assert_eq!(trace.take(), ["counter.before_reload", "counter.after_reload", "committed 2"]);
+    assert_eq!(engine.call_blocking("counter", "get", vec![]).unwrap(), Value::Int(100));
     let status = engine.status();
     assert_eq!(status.generation, 2);
-    assert!(
-        status
-            .modules
-            .iter()
-            .all(|module| module.generation == 2 && module.held.is_empty())
-    );
+    assert!(status.modules.iter().all(|module| module.generation == 2 && module.held.is_empty()));
     assert_eq!(engine.world().instances().len(), 2);
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Transaction;
 use crate::event::EventKind;
 use crate::generation::Instance;
 use crate::hook::{HookRun, bounded};
 use crate::lifecycle::Hook;
 use crate::scope::Resource;
 use crate::source::Name;
-use crate::transaction::Transaction;
 
 pub(crate) async fn retire(tx: &mut Transaction) {
     for name in tx.changes().plan.unload.clone() {
@@ -20,10 +20,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
         let Some(old) = old.or_else(|| changes.leaving.get(&name).cloned()) else {
             continue;
         };
-        let new = tx
-            .world
-            .live(&name)
-            .filter(|new| new.source.backend == old.source.backend);
+        let new = tx.world.live(&name).filter(|new| new.source.backend == old.source.backend);
         match new {
             Some(new) => hand_over(tx, &old, &new),
             None => finalize(tx, &old).await,
@@ -41,55 +38,32 @@ pub(crate) async fn retire(tx: &mut Transaction) {
 
 /// Tasks that are kept in the state go on under the new generation.
 fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
-    let ids: BTreeSet<u64> = old
-        .scope
-        .resources()
-        .iter()
-        .map(|resource| resource.id())
-        .collect();
+    let ids: BTreeSet<u64> = old.scope.resources().iter().map(|resource| resource.id()).collect();
     if ids.is_empty() {
         return;
     }
     let kept = old.module().map(|module| module.kept(&ids)).unwrap_or_default();
     for resource in old.scope.hand_over(&kept, &new.scope) {
         let (kind, key) = (resource.kind().to_owned(), resource.key());
-        tx.world.emit(EventKind::HandedOver {
-            module: old.name.clone(),
-            kind,
-            key,
-        });
+        tx.world.emit(EventKind::HandedOver { module: old.name.clone(), kind, key });
     }
 }
 
 async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
     let owed = old.initialised.swap(false, Ordering::AcqRel);
-    if !owed
-        || !old
-            .module()
-            .is_some_and(|module| module.manifest().hooks.finalize)
-    {
+    if !owed || !old.module().is_some_and(|module| module.manifest().hooks.finalize) {
         return;
     }
     let budget = tx.engine.limits.retire;
-    let run = HookRun {
-        instance: old,
-        hook: Hook::Finalize,
-        generation: tx.base,
-        budget,
-    };
+    let run = HookRun { instance: old, hook: Hook::Finalize, generation: tx.base, budget };
     if let Err(error) = run.run(&tx.world.clone(), None).await {
-        tx.warn(
-            Some(old.name.clone()),
-            format!("finalize of {} failed: {error}", old.name),
-        );
+        tx.warn(Some(old.name.clone()), format!("finalize of {} failed: {error}", old.name));
     }
 }
 
 async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
     for resource in old.scope.close() {
-        let error = bounded(&tx.world, tx.engine.limits.retire, resource.release())
-            .await
-            .err();
+        let error = bounded(&tx.world, tx.engine.limits.retire, resource.release()).await.err();
         let (kind, key) = (resource.kind().to_owned(), resource.key());
         if let Some(error) = &error {
             tx.warn(
@@ -99,12 +73,7 @@ async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
             keep_if_alive(old, resource);
         }
         let error = error.map(|error| error.message);
-        tx.world.emit(EventKind::Released {
-            module: old.name.clone(),
-            kind,
-            key,
-            error,
-        });
+        tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, error });
     }
 }
 
@@ -120,12 +89,8 @@ fn name_leaks(tx: &mut Transaction, released: &BTreeSet<Name>) {
     for old in lingering.into_iter().filter(|old| released.contains(&old.name)) {
         let holders = tx.world.holders(&old);
         if !holders.is_empty() {
-            let message = format!(
-                "generation {} of {} is still held by {}",
-                old.born,
-                old.name,
-                holders.join(", ")
-            );
+            let message =
+                format!("generation {} of {} is still held by {}", old.born, old.name, holders.join(", "));
             tx.warn(Some(old.name.clone()), message);
         }
     }

@@ -1,0 +1,70 @@
+//! The order of a plan: the place of new modules, and the order in which old ones go.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Draft;
+use crate::graph::{self, Node};
+use crate::source::Name;
+
+impl Draft<'_> {
+    /// Gives new modules their place: the order in which the requires would first reach their end.
+    pub(super) fn rank_new(&mut self) {
+        let mut roots: VecDeque<Name> = self.inputs.entries.iter().cloned().collect();
+        let mut rest: Vec<(u64, Name)> =
+            self.loads.iter().map(|(name, load)| (load.rank, name.clone())).collect();
+        rest.sort();
+        roots.extend(rest.into_iter().map(|(_, name)| name));
+        let mut seen = BTreeSet::new();
+        while let Some(root) = roots.pop_front() {
+            let mut stack = vec![(root, 0)];
+            while let Some((name, child)) = stack.pop() {
+                let Some(load) = self.loads.get(&name) else {
+                    continue;
+                };
+                if child == 0 && !seen.insert(name.clone()) {
+                    continue;
+                }
+                match load.compiled.requires.get(child) {
+                    Some(require) => {
+                        let next = require.name.clone();
+                        let deferred = require.deferred;
+                        stack.push((name, child + 1));
+                        if deferred {
+                            roots.push_back(next);
+                        } else if !seen.contains(&next) {
+                            stack.push((next, 0));
+                        }
+                    }
+                    None => self.settle_rank(&name),
+                }
+            }
+        }
+    }
+
+    fn settle_rank(&mut self, name: &Name) {
+        let load = self.loads.get_mut(name).expect("only modules of the set are ranked");
+        if load.rank == u64::MAX {
+            load.rank = self.next_rank;
+            self.next_rank += 1;
+        }
+    }
+
+    /// Dependents first, by what the live code required.
+    pub(super) fn unload_order(&self) -> Vec<Name> {
+        let reloaded = self.loads.values().filter_map(|load| load.live.as_ref());
+        let live = reloaded.chain(self.leaving.values().map(|(instance, _)| instance));
+        let nodes = live.map(|instance| {
+            let edges = instance.edges();
+            let after = edges.into_iter().filter(|(_, edge)| !edge.deferred).map(|(name, _)| name).collect();
+            (instance.name.clone(), Node { rank: instance.rank, after })
+        });
+        let nodes: BTreeMap<Name, Node> = nodes.collect();
+        let mut order = graph::order(&nodes).unwrap_or_else(|_| {
+            let mut by_rank: Vec<Name> = nodes.keys().cloned().collect();
+            by_rank.sort_by_key(|name| nodes[name].rank);
+            by_rank
+        });
+        order.reverse();
+        order
+    }
+}

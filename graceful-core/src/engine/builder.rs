@@ -1,0 +1,103 @@
+//! Building an engine.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use super::{Engine, Inner};
+use crate::backend::{Backend, Control};
+use crate::clock::Clock;
+use crate::error::ScriptError;
+use crate::event::Observer;
+use crate::generation::World;
+use crate::limits::Limits;
+use crate::native::{Native, NativeBackend, NativeCx};
+use crate::source::{Found, Name, SourceError, Sources};
+
+/// Builds an [`Engine`].
+pub struct EngineBuilder {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) backends: Vec<Arc<dyn Backend>>,
+    pub(super) natives: Arc<NativeBackend>,
+    pub(super) sources: Option<Arc<dyn Sources>>,
+    pub(super) observers: Vec<Arc<dyn Observer>>,
+    pub(super) entries: Vec<Name>,
+    pub(super) limits: Limits,
+}
+
+struct NoSources;
+
+impl Sources for NoSources {
+    fn find(&self, _: &Name) -> Result<Found, SourceError> {
+        Ok(Found::Missing { searched: vec!["native modules".into()] })
+    }
+}
+
+impl EngineBuilder {
+    /// Adds a language.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// Where the texts come from.
+    pub fn sources(mut self, sources: Arc<dyn Sources>) -> Self {
+        self.sources = Some(sources);
+        self
+    }
+
+    /// Adds a reader of the events.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Adds a module that is loaded for its own sake.
+    pub fn entry(mut self, name: impl Into<Name>) -> Self {
+        self.entries.push(name.into());
+        self
+    }
+
+    /// How long things may take.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds a native module; see [`NativeBackend::set`].
+    pub fn native(
+        self,
+        name: &str,
+        requires: &[&str],
+        top_level: impl Fn(&NativeCx) -> Result<Native, ScriptError> + Send + Sync + 'static,
+    ) -> Self {
+        self.natives.set(name, requires, top_level);
+        self
+    }
+
+    /// The engine, with an empty world. [`Engine::reload`] starts it.
+    pub fn build(mut self) -> Engine {
+        let world = World::new(self.clock);
+        self.observers.into_iter().for_each(|observer| world.events.subscribe(observer));
+        self.backends.push(self.natives.clone());
+        let backends = self.backends.into_iter().map(|backend| (backend.name().to_owned(), backend));
+        let inner = Arc::new(Inner {
+            world: world.clone(),
+            backends: Arc::new(backends.collect()),
+            natives: self.natives,
+            limits: self.limits,
+            sources: self.sources.unwrap_or_else(|| Arc::new(NoSources)),
+            entries: Mutex::new(self.entries),
+            dirty: Mutex::default(),
+            running: Mutex::default(),
+            last: Mutex::default(),
+            stuck: AtomicBool::new(false),
+            weak: OnceLock::new(),
+        });
+        let _ = inner.weak.set(Arc::downgrade(&inner));
+        let control: Weak<dyn Control> = Arc::downgrade(&inner) as Weak<dyn Control>;
+        for backend in inner.backends.values() {
+            backend.attach(&world, control.clone());
+        }
+        Engine(inner)
+    }
+}

@@ -1,0 +1,255 @@
+//! Why a reload failed.
+
+use std::time::Duration;
+
+use crate::error::{Code, Place, ScriptError};
+use crate::event::Phase;
+use crate::lifecycle::Hook;
+use crate::report::{Outcome, Report};
+use crate::source::Name;
+
+/// Why a reload failed. Boxed causes keep the variants small.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadErrorKind {
+    /// A source cannot be read.
+    #[error("cannot read module `{module}`: {reason}")]
+    Unreadable {
+        /// The module.
+        module: Name,
+        /// Why.
+        reason: String,
+    },
+    /// No backend of this name is there.
+    #[error("module `{module}` ({origin}) wants backend `{backend}`, which this engine does not have")]
+    NoBackend {
+        /// The module.
+        module: Name,
+        /// Its source.
+        origin: String,
+        /// The backend asked for.
+        backend: String,
+    },
+    /// Something required is nowhere.
+    #[error("module `{module}` is missing: required by {by}; searched {}", .searched.join(", "))]
+    Missing {
+        /// The module that is missing.
+        module: Name,
+        /// Who requires it, with the place.
+        by: String,
+        /// The place of that require.
+        place: Option<Place>,
+        /// What was looked at.
+        searched: Vec<String>,
+    },
+    /// Requires that run at load form a cycle.
+    #[error("requires form a cycle: {}", .path.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(" -> "))]
+    Cycle {
+        /// The cycle; first and last are the same module.
+        path: Vec<Name>,
+    },
+    /// A source does not compile, or its top level failed.
+    #[error("module `{module}` cannot be loaded")]
+    Load {
+        /// The module.
+        module: Name,
+        /// What the script failed with.
+        #[source]
+        error: ScriptError,
+    },
+    /// A hook failed.
+    #[error("hook `{hook}` of module `{module}` failed: {message}")]
+    Hook {
+        /// The module.
+        module: Name,
+        /// Which hook.
+        hook: Hook,
+        /// What it failed with.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+    },
+    /// A hook took longer than its share.
+    #[error("hook `{hook}` of module `{module}` ran longer than {budget:?}")]
+    HookTimeout {
+        /// The module.
+        module: Name,
+        /// Which hook.
+        hook: Hook,
+        /// How long it may run.
+        budget: Duration,
+    },
+    /// A module's state could not be copied.
+    #[error("the state of module `{module}` cannot be checkpointed: {reason}")]
+    Checkpoint {
+        /// The module.
+        module: Name,
+        /// Why.
+        reason: String,
+    },
+    /// Calls in flight outlasted the drain deadline.
+    #[error("calls in flight in {} outlasted the drain deadline of {deadline:?}", .holders.join(", "))]
+    DrainTimeout {
+        /// What still runs.
+        holders: Vec<String>,
+        /// The deadline.
+        deadline: Duration,
+    },
+    /// An old generation of a module is still held, so a third may not be made.
+    #[error("an old generation of module `{module}` is still held by {}", .holders.join(", "))]
+    StillHeld {
+        /// The module.
+        module: Name,
+        /// What holds it.
+        holders: Vec<String>,
+    },
+    /// New edges into the set kept appearing while it was staged.
+    #[error("module `{module}` keeps gaining dependents while it is being staged")]
+    Unsettled {
+        /// The module.
+        module: Name,
+    },
+    /// Two modules register the same thing.
+    #[error("{kind} `{key}` is registered by both `{first}` and `{second}`")]
+    Clash {
+        /// What kind of thing.
+        kind: String,
+        /// Its key.
+        key: String,
+        /// One module.
+        first: Name,
+        /// The other.
+        second: Name,
+    },
+    /// A module that is to leave is still required.
+    #[error("module `{module}` is still required by {}", .dependents.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", "))]
+    InUse {
+        /// The module.
+        module: Name,
+        /// Who requires it.
+        dependents: Vec<Name>,
+    },
+    /// A name that no live module has.
+    #[error("no module `{module}` is loaded")]
+    NoModule {
+        /// The name.
+        module: Name,
+    },
+    /// The plan to apply was made for other sources.
+    #[error("the plan is stale: sources changed since it was made")]
+    StalePlan,
+    /// Another reload runs and this one was asked not to wait.
+    #[error("another reload is running")]
+    Busy,
+    /// `reload` was called from inside a hook of a running reload.
+    #[error("reload was called inside a reload's own hook; the running reload goes on")]
+    Nested,
+    /// Reloads are forbidden.
+    #[error("reloads are forbidden")]
+    Forbidden,
+    /// Whoever drove the reload went away.
+    #[error("the reload was dropped before it was done")]
+    Abandoned,
+    /// The engine is shutting down.
+    #[error("the engine is shutting down")]
+    Stopping,
+}
+
+impl ReloadErrorKind {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        use ReloadErrorKind::*;
+        Code(match self {
+            Unreadable { .. } => "GR0101",
+            NoBackend { .. } => "GR0102",
+            Missing { .. } => "GR0103",
+            Cycle { .. } => "GR0104",
+            Load { error, .. } => return error.code(),
+            Hook { .. } => "GR0105",
+            HookTimeout { .. } => "GR0106",
+            Checkpoint { .. } => "GR0107",
+            DrainTimeout { .. } => "GR0108",
+            StillHeld { .. } => "GR0109",
+            Unsettled { .. } => "GR0110",
+            Clash { .. } => "GR0111",
+            InUse { .. } => "GR0112",
+            NoModule { .. } => "GR0113",
+            StalePlan => "GR0114",
+            Busy => "GR0115",
+            Nested => "GR0116",
+            Forbidden => "GR0117",
+            Abandoned => "GR0118",
+            Stopping => "GR0119",
+        })
+    }
+
+    /// The module at fault.
+    pub fn module(&self) -> Option<&Name> {
+        use ReloadErrorKind::*;
+        match self {
+            Unreadable { module, .. }
+            | NoBackend { module, .. }
+            | Missing { module, .. }
+            | Load { module, .. }
+            | Hook { module, .. }
+            | HookTimeout { module, .. }
+            | Checkpoint { module, .. }
+            | StillHeld { module, .. }
+            | Unsettled { module }
+            | InUse { module, .. }
+            | NoModule { module } => Some(module),
+            Clash { second, .. } => Some(second),
+            Cycle { path } => path.first(),
+            _ => None,
+        }
+    }
+
+    /// The place in a source, where there is one.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            ReloadErrorKind::Missing { place, .. } | ReloadErrorKind::Hook { place, .. } => place.as_ref(),
+            ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// A failed reload: why, in which phase, and the report of what was done and undone.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("reload failed in {}: {kind}", .phase.as_str())]
+pub struct ReloadError {
+    /// Why.
+    #[source]
+    pub kind: Box<ReloadErrorKind>,
+    /// In which phase.
+    pub phase: Phase,
+    /// What was done and undone.
+    pub report: Box<Report>,
+    /// What could not be undone; empty unless the outcome is [`Outcome::Stuck`].
+    pub left: Vec<String>,
+}
+
+impl ReloadError {
+    /// The stable code: `GR0100` where the undo failed too, else that of the cause.
+    pub fn code(&self) -> Code {
+        if self.is_stuck() { Code("GR0100") } else { self.kind.code() }
+    }
+
+    /// Whose fault it was.
+    pub fn module(&self) -> Option<&Name> {
+        self.kind.module()
+    }
+
+    /// Whether part of the undo failed, so that the old code may serve with damaged state.
+    pub fn is_stuck(&self) -> bool {
+        self.report.outcome == Outcome::Stuck
+    }
+
+    /// Whether the same reload may succeed later without any source changing.
+    pub fn is_retryable(&self) -> bool {
+        use ReloadErrorKind::*;
+        matches!(
+            *self.kind,
+            DrainTimeout { .. } | StillHeld { .. } | Unsettled { .. } | Busy | Nested | Abandoned
+        )
+    }
+}

@@ -1,0 +1,57 @@
+//! The point of no return.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Transaction;
+use crate::backend::Txn;
+use crate::event::{EventKind, Phase};
+use crate::generation::Instance;
+
+impl Transaction {
+    /// The point of no return: every backend's part around one store of one number.
+    pub(super) fn commit(&mut self) {
+        self.begin(Phase::Commit);
+        let staging = self.staging.as_ref().expect("something was staged");
+        let generation = staging.generation;
+        let next = self.registrations();
+        let changes = self.changes.as_ref().expect("a plan was made");
+        let replaced =
+            changes.loads.values().filter_map(|load| load.live.as_ref()).chain(changes.leaving.values());
+        let replaced: Vec<Arc<Instance>> = replaced.cloned().collect();
+        for old in &replaced {
+            old.last.store(self.base.0, Ordering::Release);
+        }
+        let mut dropped = None;
+        let world = &self.world;
+        let table = Arc::new(next.unwrap_or_else(|_| (*world.table.snapshot()).clone()));
+        let mut swap = || {
+            let mut in_flight = world.in_flight.write().unwrap();
+            in_flight.pending.clear();
+            in_flight.closing.clear();
+            world.gate.commit(generation, || dropped = Some(world.table.replace(table.clone())));
+        };
+        let txns: Vec<_> = staging.txns.values().collect();
+        commit_nested(&txns, &mut swap);
+        drop(dropped);
+        world.gate.announce();
+        let mut graph = world.graph.lock().unwrap();
+        changes.leaving.keys().for_each(|name| graph.remove(name));
+        staging.staged.iter().for_each(|instance| graph.replace(&instance.name, instance.edges()));
+        drop(graph);
+        let ranks = changes.loads.values().map(|load| load.rank + 1).max().unwrap_or(0);
+        world.next_rank.fetch_max(ranks, Ordering::AcqRel);
+        world.lingering.lock().unwrap().extend(replaced);
+        self.engine.settled(&self.options, &changes.loads);
+        self.open_gates();
+        self.world.emit(EventKind::Committed { generation: generation.0 });
+        self.staging.as_ref().expect("something was staged").intents.commit();
+    }
+}
+
+fn commit_nested(txns: &[&Arc<dyn Txn>], swap: &mut dyn FnMut()) {
+    match txns.split_first() {
+        None => swap(),
+        Some((first, rest)) => first.commit(&mut || commit_nested(rest, swap)),
+    }
+}

@@ -1,0 +1,186 @@
+//! The exclusive part: drain, the old hooks, the new hooks. Each step is journaled before it runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::select;
+
+use super::{Failure, Transaction};
+use crate::event::{EventKind, Phase};
+use crate::gate::{Generation, LeaseKind};
+use crate::generation::Instance;
+use crate::hook::HookRun;
+use crate::journal::Entry;
+use crate::lifecycle::{Hook, HookError};
+use crate::manifest::{CheckpointMode, Manifest};
+use crate::report::DrainPolicy;
+use crate::source::Name;
+
+impl Transaction {
+    pub(super) async fn drain(&mut self) -> Result<(), Failure> {
+        self.begin(Phase::Drain);
+        self.deadline = self.world.clock.now() + self.engine.limits.exclusive;
+        let exclusive: BTreeSet<Name> =
+            self.changes().loads.keys().filter(|name| self.is_exclusive(name)).cloned().collect();
+        if exclusive.is_empty() {
+            return Ok(());
+        }
+        let dependents = self.world.graph.lock().unwrap().affected(&exclusive);
+        self.gated = exclusive.into_iter().chain(dependents.into_keys()).collect();
+        self.shut_at = Some(self.world.clock.now());
+        self.world.gate.shut(&self.gated);
+        self.world.emit(EventKind::GatesShut { modules: self.gated.iter().cloned().collect() });
+        let cancelled = self.wait_idle(&[LeaseKind::Call, LeaseKind::Nested]).await?;
+        self.world.gate.freeze(&self.gated);
+        self.wait_idle(&[LeaseKind::Task, LeaseKind::Nested]).await?;
+        for txn in self.staging.iter().flat_map(|staging| staging.txns.values()) {
+            txn.quiesce(&self.gated).await;
+        }
+        self.world.emit(EventKind::Drained { cancelled });
+        Ok(())
+    }
+
+    async fn wait_idle(&mut self, kinds: &[LeaseKind]) -> Result<usize, Failure> {
+        let mut cancelled = 0;
+        loop {
+            let listener = self.world.gate.listen();
+            let busy = self.world.gate.busy(&self.gated, kinds);
+            if busy.is_empty() {
+                return Ok(cancelled);
+            }
+            let mut left = self.deadline.saturating_sub(self.world.clock.now());
+            if self.options.drain == DrainPolicy::Cancel && cancelled == 0 {
+                // Half of the exclusive time is for calls to end by themselves, the rest for cancelled ones.
+                left = left.saturating_sub(self.engine.limits.exclusive / 2);
+                if left.is_zero() {
+                    busy.iter().for_each(|lease| lease.cancel.cancel());
+                    cancelled = busy.len();
+                    continue;
+                }
+            }
+            if left.is_zero() {
+                let holders =
+                    busy.iter().map(|lease| format!("{} (generation {})", lease.root, lease.generation));
+                let deadline = self.engine.limits.exclusive;
+                return Err(Failure::DrainTimeout { holders: holders.collect(), deadline });
+            }
+            select(listener, self.world.clock.sleep(left)).await;
+        }
+    }
+
+    pub(super) async fn suspend(&mut self) -> Result<(), Failure> {
+        self.begin(Phase::Suspend);
+        for name in self.changes().plan.unload.clone() {
+            let Some((old, _)) = self.pair(&name).filter(|_| self.has_reload_hook(&name)) else {
+                continue;
+            };
+            self.checkpoint(&name, &old).await?;
+            let before = old.module().is_some_and(|module| module.manifest().hooks.before_reload);
+            if before {
+                self.hook(&old, Hook::BeforeReload, self.base).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Journals the module first, so that a hook that fails half-way is undone too.
+    async fn checkpoint(&mut self, name: &Name, old: &Arc<Instance>) -> Result<(), Failure> {
+        self.journal.entries.push(Entry::Suspended { old: old.clone(), checkpoint: None });
+        if self.mode(name) != CheckpointMode::Auto {
+            return Ok(());
+        }
+        let module = old.module().expect("a live module is loaded").clone();
+        let copied = crate::hook::bounded(&self.world, self.left(), module.checkpoint()).await;
+        let failed = |error: HookError| Failure::Checkpoint { module: name.clone(), reason: error.message };
+        let copy = copied.map_err(failed)?;
+        if let Some(Entry::Suspended { checkpoint, .. }) = self.journal.entries.last_mut() {
+            *checkpoint = Some(copy);
+        }
+        self.world.emit(EventKind::Checkpointed { module: name.clone() });
+        Ok(())
+    }
+
+    pub(super) async fn activate(&mut self) -> Result<(), Failure> {
+        self.begin(Phase::Activate);
+        let generation = Generation(self.base.0 + 1);
+        for name in self.load_order() {
+            let new = self.world.instance_at(&name, generation).expect("it was staged");
+            let Some(manifest) = self.staged_manifest(&name).filter(|manifest| manifest.registered) else {
+                continue;
+            };
+            let first = !new.initialised.swap(true, Ordering::AcqRel);
+            if first && self.base != Generation::default() {
+                self.journal.entries.push(Entry::Initialised { new: new.clone(), done: false });
+                if manifest.hooks.init {
+                    self.hook(&new, Hook::Init, generation).await?;
+                }
+                if let Some(Entry::Initialised { done, .. }) = self.journal.entries.last_mut() {
+                    *done = true;
+                }
+            } else if !first && manifest.hooks.after_reload {
+                self.hook(&new, Hook::AfterReload, generation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hook(
+        &self,
+        instance: &Arc<Instance>,
+        hook: Hook,
+        generation: Generation,
+    ) -> Result<(), Failure> {
+        let budget = self.engine.limits.hook.min(self.left());
+        let intents = self.staging.as_ref().map(|staging| staging.intents.clone());
+        let run = HookRun { instance, hook, generation, budget };
+        run.run(&self.world, intents).await.map_err(|error| error.blame(&instance.name, hook))
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_sub(self.world.clock.now())
+    }
+
+    /// The modules that were staged, in load order: what the plan foresaw, then in the order it turned up.
+    fn load_order(&self) -> Vec<Name> {
+        let staged = self.staging.iter().flat_map(|staging| &staging.staged);
+        staged.map(|instance| instance.name.clone()).collect()
+    }
+
+    /// The live and the staged instance of a module that is reloaded by the backend that has it.
+    pub(super) fn pair(&self, name: &Name) -> Option<(Arc<Instance>, Arc<Instance>)> {
+        let old = self.changes().loads.get(name)?.live.clone()?;
+        let new =
+            self.world.instance_at(name, Generation(self.base.0 + 1)).filter(|new| new.born > old.born)?;
+        (old.source.backend == new.source.backend).then_some((old, new))
+    }
+
+    pub(super) fn staged_manifest(&self, name: &Name) -> Option<Manifest> {
+        let staged = self.staging.as_ref()?.staged.iter().find(|instance| instance.name == *name)?;
+        Some(staged.module()?.manifest().clone())
+    }
+
+    fn has_reload_hook(&self, name: &Name) -> bool {
+        let Some((old, new)) = self.pair(name) else {
+            return false;
+        };
+        let before = old.module().is_some_and(|module| module.manifest().hooks.before_reload);
+        before || new.module().is_some_and(|module| module.manifest().hooks.after_reload)
+    }
+
+    /// The live code says how its state is protected: it is what a rollback goes back to.
+    fn mode(&self, name: &Name) -> CheckpointMode {
+        let old = self.pair(name).and_then(|(old, _)| Some(old.module()?.manifest().clone()));
+        old.filter(|manifest| manifest.registered)
+            .map_or(CheckpointMode::Auto, |manifest| manifest.checkpoint)
+    }
+
+    fn is_exclusive(&self, name: &Name) -> bool {
+        let Some((old, new)) = self.pair(name) else {
+            return false;
+        };
+        let asks = |instance: &Arc<Instance>| instance.module().is_some_and(|module| module.manifest().drain);
+        asks(&old) || asks(&new) || (self.has_reload_hook(name) && self.mode(name) != CheckpointMode::None)
+    }
+}

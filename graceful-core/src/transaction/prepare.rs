@@ -1,0 +1,145 @@
+//! What happens before anything live is touched: plan, room, stage, validate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::select;
+
+use super::{Failure, Transaction};
+use crate::changes::Inputs;
+use crate::event::{EventKind, Phase};
+use crate::gate::Generation;
+use crate::generation::Instance;
+use crate::journal::Entry;
+use crate::report::DrainPolicy;
+use crate::scope::Registrations;
+use crate::source::Name;
+use crate::staging::Staging;
+
+impl Transaction {
+    pub(super) async fn plan(&mut self, inputs: &Arc<Inputs>) -> Result<bool, Failure> {
+        self.begin(Phase::Plan);
+        let changes = self.engine.compute(inputs.clone()).await?;
+        if self.options.plan.as_ref().is_some_and(|plan| plan.fingerprint != changes.plan.fingerprint) {
+            return Err(Failure::StalePlan);
+        }
+        self.world.emit(EventKind::Planned { steps: changes.plan.steps.clone() });
+        self.plan = Some(changes.plan.clone());
+        let empty = changes.plan.is_empty();
+        self.changes = Some(changes);
+        Ok(!empty)
+    }
+
+    /// At most two generations of a module live: waits for older ones that are still held.
+    pub(super) async fn make_room(&mut self) -> Result<(), Failure> {
+        let until = self.world.clock.now() + self.engine.limits.held_wait;
+        let replaced = self.changes().replaced();
+        loop {
+            let listener = self.world.gate.listen();
+            self.world.purge();
+            let lingering = self.world.lingering.lock().unwrap().clone();
+            let Some(old) = lingering.into_iter().find(|old| replaced.contains(&old.name)) else {
+                return Ok(());
+            };
+            if self.options.drain == DrainPolicy::Cancel {
+                let leases = self.world.gate.leases().into_iter();
+                leases.filter(|lease| self.world.holds(lease, &old)).for_each(|lease| lease.cancel.cancel());
+            }
+            let left = until.saturating_sub(self.world.clock.now());
+            if left.is_zero() {
+                let holders = self.world.holders(&old);
+                return Err(Failure::StillHeld { module: old.name.clone(), holders });
+            }
+            select(listener, self.world.clock.sleep(left)).await;
+        }
+    }
+
+    pub(super) async fn stage(&mut self, inputs: &Inputs) -> Result<(), Failure> {
+        self.begin(Phase::Stage);
+        let generation = Generation(self.base.0 + 1);
+        let start = self.base == Generation::default();
+        let backends = &self.engine.backends;
+        let staging = Staging::new(self.world.clone(), generation, start, backends, self.engine.limits.stage);
+        let staging = self.staging.insert(staging);
+        let changes = self.changes.as_mut().expect("a plan was made");
+        let result = staging.run(inputs, changes).await;
+        for (module, finalize) in staging.take_initialised() {
+            self.journal.entries.push(Entry::Registered { module, finalize });
+        }
+        result?;
+        for instance in &staging.staged {
+            let live = changes.loads[&instance.name].live.as_ref();
+            let version = |instance: &Arc<Instance>| instance.module()?.manifest().version.clone();
+            self.versions.insert(instance.name.clone(), (live.and_then(version), version(instance)));
+        }
+        Ok(())
+    }
+
+    /// From here on nobody may begin to hold what is being replaced. Tells who began to while it was staged.
+    pub(super) fn close(&self) -> BTreeMap<Name, Name> {
+        let changes = self.changes();
+        let replaced = changes.replaced();
+        self.world.in_flight.write().unwrap().closing = replaced.clone();
+        let affected = self.world.graph.lock().unwrap().affected(&replaced);
+        let gone_by_force = |through: &Name| self.options.remove.contains(through);
+        affected
+            .into_iter()
+            .filter(|(name, through)| !changes.contains(name) && !gone_by_force(through))
+            .collect()
+    }
+
+    /// Plans again with the modules that gained an edge into the set.
+    pub(super) fn again(
+        &mut self,
+        born: BTreeMap<Name, Name>,
+        widened: &mut BTreeMap<Name, Name>,
+    ) -> Result<(), Failure> {
+        self.open_closing();
+        let through = born.values().next().expect("an edge was born").clone();
+        if widened.len() >= self.engine.limits.widen || self.options.plan.is_some() {
+            return Err(Failure::Unsettled { module: through });
+        }
+        widened.extend(born);
+        if let Some(staging) = self.staging.take() {
+            staging.discard();
+        }
+        Ok(())
+    }
+
+    pub(super) fn validate(&mut self) -> Result<(), Failure> {
+        self.begin(Phase::Validate);
+        self.registrations()?;
+        let changes = self.changes();
+        let mut warnings = Vec::new();
+        for (name, load) in &changes.loads {
+            let was =
+                load.live.as_ref().and_then(|live| live.module()).is_some_and(|m| m.manifest().registered);
+            if was && !self.staged_manifest(name).is_some_and(|manifest| manifest.registered) {
+                warnings
+                    .push((name.clone(), format!("{name} no longer registers itself: its hooks are gone")));
+            }
+        }
+        for (module, message) in warnings {
+            self.warn(Some(module), message);
+        }
+        Ok(())
+    }
+
+    /// The table of registrations as it will be: what live modules that stay have, and what was staged.
+    pub(super) fn registrations(&self) -> Result<Registrations, Failure> {
+        let replaced = self.changes().replaced();
+        let mut next: Registrations = (*self.world.table.snapshot()).clone();
+        next.retain(|_, entry| !replaced.contains(&entry.owner));
+        for instance in self.staging.iter().flat_map(|staging| &staging.staged) {
+            for ((kind, key), entry) in instance.scope.registrations() {
+                let at = (kind, key);
+                if let Some(first) = next.get(&at).filter(|first| first.owner != entry.owner) {
+                    let ((kind, key), first, second) = (at, first.owner.clone(), entry.owner);
+                    return Err(Failure::Clash { kind, key, first, second });
+                }
+                next.insert(at, entry);
+            }
+        }
+        Ok(next)
+    }
+}
