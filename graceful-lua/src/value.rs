@@ -71,7 +71,7 @@ fn whole(number: i64) -> mlua::Result<mlua::Value> {
             "{number} is a whole number that this Lua cannot hold exactly"
         )));
     }
-    Ok(mlua::Value::Number(number as f64))
+    Ok(mlua::Value::Integer(number))
 }
 
 /// `value` as plain data. An empty table is an empty list.

@@ -50,14 +50,7 @@ impl<'a> Lexer<'a> {
     /// A lexer at the beginning of `text`, after a byte order mark and a `#` line.
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut lexer = Self {
-            text,
-            at: start,
-            line: 1,
-            measured: start,
-            column: 1,
-            braces: Vec::new(),
-        };
+        let mut lexer = Self { text, at: start, line: 1, measured: start, column: 1, braces: Vec::new() };
         if lexer.peek(0) == Some(b'#') {
             lexer.skip_line();
         }
@@ -179,18 +172,10 @@ impl<'a> Lexer<'a> {
 
     /// Counts on from the last token of this line, so that long lines stay linear.
     fn spot(&mut self) -> Spot {
-        let letters = self.text[self.measured..self.at]
-            .iter()
-            .filter(|byte| **byte & 0xc0 != 0x80)
-            .count();
-        self.column = self
-            .column
-            .saturating_add(u32::try_from(letters).unwrap_or(u32::MAX));
+        let letters = self.text[self.measured..self.at].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+        self.column = self.column.saturating_add(u32::try_from(letters).unwrap_or(u32::MAX));
         self.measured = self.at;
-        Spot {
-            line: self.line,
-            column: self.column,
-        }
+        Spot { line: self.line, column: self.column }
     }
 }
 

@@ -6,10 +6,7 @@ impl<'a> Lexer<'a> {
     /// At a `[`: steps over `[==[ ... ]==]` and returns what is between; the inner `None` if it does not
     /// end. The outer `None`, without a step, if this is no long bracket.
     pub(super) fn long_bracket(&mut self) -> Option<Option<Vec<u8>>> {
-        let level = self.text[self.at + 1..]
-            .iter()
-            .take_while(|byte| **byte == b'=')
-            .count();
+        let level = self.text[self.at + 1..].iter().take_while(|byte| **byte == b'=').count();
         if self.peek(level + 1) != Some(b'[') {
             return None;
         }
@@ -74,10 +71,7 @@ impl<'a> Lexer<'a> {
             }
             b'z' => {
                 self.at += 1;
-                while self
-                    .peek(0)
-                    .is_some_and(|byte| byte.is_ascii_whitespace() || byte == 0x0b)
-                {
+                while self.peek(0).is_some_and(|byte| byte.is_ascii_whitespace() || byte == 0x0b) {
                     self.step();
                 }
                 return true;

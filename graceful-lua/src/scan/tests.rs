@@ -1,7 +1,5 @@
 //! What counts as a require, and that no text makes the scan slow or fail.
 
-use std::sync::{Arc, Mutex};
-
 use proptest::prelude::*;
 
 use super::scan;
@@ -13,10 +11,7 @@ fn names(text: impl AsRef<[u8]>) -> Vec<String> {
 }
 
 fn places(text: &str) -> Vec<String> {
-    scan(text.as_bytes(), "t.lua")
-        .into_iter()
-        .map(|r| format!("{} {}", r.name, r.place))
-        .collect()
+    scan(text.as_bytes(), "t.lua").into_iter().map(|r| format!("{} {}", r.name, r.place)).collect()
 }
 
 #[test]
@@ -32,32 +27,17 @@ fn every_way_to_write_a_constant_require() {
 
 #[test]
 fn names_that_are_not_constant_are_left_to_the_running_code() {
-    assert_eq!(
-        names("require(name) require('a' .. b) require(('c')) local r = require r 'd'"),
-        [""; 0]
-    );
+    assert_eq!(names("require(name) require('a' .. b) require(('c')) local r = require r 'd'"), [""; 0]);
     assert_eq!(names("pcall(require, 'a') require{'b'} require"), [""; 0]);
     assert_eq!(names(b"require '\xff\xfe'"), [""; 0]);
 }
 
 #[test]
 fn other_things_called_require_are_none() {
-    assert_eq!(
-        names("foo.require 'a' foo:require 'b' foo . require('c')"),
-        [""; 0]
-    );
-    assert_eq!(
-        names("local t = { require = 'a' } goto require ::require:: require 'b'"),
-        ["b"]
-    );
-    assert_eq!(
-        names("-- require 'a'\n--[[ require 'b' ]] --[==[\nrequire 'c' ]] ]==] require 'd'"),
-        ["d"]
-    );
-    assert_eq!(
-        names("s = \"require 'a'\" t = [[ require 'b' ]] required 'c' _require 'd'"),
-        [""; 0]
-    );
+    assert_eq!(names("foo.require 'a' foo:require 'b' foo . require('c')"), [""; 0]);
+    assert_eq!(names("local t = { require = 'a' } goto require ::require:: require 'b'"), ["b"]);
+    assert_eq!(names("-- require 'a'\n--[[ require 'b' ]] --[==[\nrequire 'c' ]] ]==] require 'd'"), ["d"]);
+    assert_eq!(names("s = \"require 'a'\" t = [[ require 'b' ]] required 'c' _require 'd'"), [""; 0]);
 }
 
 #[test]
@@ -66,26 +46,14 @@ fn a_local_of_that_name_hides_it_to_the_end_of_its_block() {
     assert_eq!(names("local require = require 'loader' require 'a'"), ["loader"]);
     assert_eq!(names("local require = require('loader') require 'a'"), ["loader"]);
     assert_eq!(names("local require = lib.require require 'a'"), [""; 0]);
-    assert_eq!(
-        names("do local x <const>, require = 1 require 'a' end require 'b'"),
-        ["b"]
-    );
-    assert_eq!(
-        names("do local function require() end require 'a' end require 'b'"),
-        ["b"]
-    );
-    assert_eq!(
-        names("local f = function(x, require) require 'a' end require 'b'"),
-        ["b"]
-    );
+    assert_eq!(names("do local x <const>, require = 1 require 'a' end require 'b'"), ["b"]);
+    assert_eq!(names("do local function require() end require 'a' end require 'b'"), ["b"]);
+    assert_eq!(names("local f = function(x, require) require 'a' end require 'b'"), ["b"]);
 }
 
 #[test]
 fn inside_a_function_means_deferred() {
-    assert_eq!(
-        names("function m.f:g(a, ...) require 'a' end require 'b'"),
-        ["a*", "b"]
-    );
+    assert_eq!(names("function m.f:g(a, ...) require 'a' end require 'b'"), ["a*", "b"]);
     assert_eq!(
         names("local function f() if x then require 'a' else require 'b' end end require 'c'"),
         ["a*", "b*", "c"]
@@ -100,26 +68,17 @@ fn inside_a_function_means_deferred() {
         names("if a then require 'a' elseif b then require 'b' end do require 'c' end"),
         ["a", "b", "c"]
     );
-    assert_eq!(
-        names("f(function() return function() end, require 'a' end, require 'b')"),
-        ["a*", "b"]
-    );
+    assert_eq!(names("f(function() return function() end, require 'a' end, require 'b')"), ["a*", "b"]);
 }
 
 #[test]
 fn places_count_lines_and_characters_from_one() {
-    assert_eq!(
-        places("require 'a'\n  require 'b'"),
-        ["a t.lua:1:1", "b t.lua:2:3"]
-    );
+    assert_eq!(places("require 'a'\n  require 'b'"), ["a t.lua:1:1", "b t.lua:2:3"]);
     assert_eq!(
         places("x = 'é' require 'a'\r\n\r\nrequire 'b'\rrequire 'c'"),
         ["a t.lua:1:9", "b t.lua:3:1", "c t.lua:4:1"]
     );
-    assert_eq!(
-        places("x = [[\n\n]] y = 'a\\\nb\\z\n  ' require 'a'"),
-        ["a t.lua:5:5"]
-    );
+    assert_eq!(places("x = [[\n\n]] y = 'a\\\nb\\z\n  ' require 'a'"), ["a t.lua:5:5"]);
     assert_eq!(places("\u{feff}#!/usr/bin/lua\nrequire 'a'"), ["a t.lua:2:1"]);
 }
 
@@ -138,14 +97,8 @@ fn escapes_are_resolved() {
 
 #[test]
 fn numbers_end_where_they_should() {
-    assert_eq!(
-        names("x=0xe-require'a'.n y=1e-5 z=.5 w=1LL v=0x1p-4 u=1_000 t=5//require'b'.n"),
-        ["a", "b"]
-    );
-    assert_eq!(
-        names("local a = ... if a then require 'a' end f(1 ..require'b')"),
-        ["a", "b"]
-    );
+    assert_eq!(names("x=0xe-require'a'.n y=1e-5 z=.5 w=1LL v=0x1p-4 u=1_000 t=5//require'b'.n"), ["a", "b"]);
+    assert_eq!(names("local a = ... if a then require 'a' end f(1 ..require'b')"), ["a", "b"]);
 }
 
 #[test]
@@ -166,22 +119,13 @@ fn luau_expressions_do_not_upset_the_blocks() {
         names("local x: Array<string>\nif x then require 'a' end function f() end require 'b'"),
         ["a", "b"]
     );
-    assert_eq!(
-        names("local s = `n {f({1, '}'})} {require 'a'} \\` require 'no'` require 'b'"),
-        ["a", "b"]
-    );
-    assert_eq!(
-        names("local m = require('a') :: any x += require('b').n"),
-        ["a", "b"]
-    );
+    assert_eq!(names("local s = `n {f({1, '}'})} {require 'a'} \\` require 'no'` require 'b'"), ["a", "b"]);
+    assert_eq!(names("local m = require('a') :: any x += require('b').n"), ["a", "b"]);
 }
 
 #[test]
 fn unbalanced_text_is_read_to_its_end() {
-    assert_eq!(
-        names("end end until ) } require 'a' function f() require 'b'"),
-        ["a", "b*"]
-    );
+    assert_eq!(names("end end until ) } require 'a' function f() require 'b'"), ["a", "b*"]);
     assert_eq!(names("require 'a' [[ require 'b'"), ["a"]);
     assert_eq!(names("require 'a' --[[ require 'b'"), ["a"]);
     assert_eq!(names("require 'a' ` require 'b'"), ["a"]);
@@ -215,17 +159,14 @@ fn a_megabyte_of_any_pattern_is_read_in_linear_time() {
     }
 }
 
+#[cfg(feature = "lua54")]
 /// Statements with what they require, each nested in blocks that run exactly once.
 fn program() -> impl Strategy<Value = String> {
     let names = prop::sample::select(vec!["a", "b.c", "d_e", "f"]);
     let leaf = prop_oneof![
         names.clone().prop_map(|n| format!("require '{n}'")),
-        names
-            .clone()
-            .prop_map(|n| format!("local _ <const> = require(\"{n}\").x")),
-        names
-            .clone()
-            .prop_map(|n| format!("f(1, require [=[{n}]=], {{ if_ = '`' }})")),
+        names.clone().prop_map(|n| format!("local _ <const> = require(\"{n}\").x")),
+        names.clone().prop_map(|n| format!("f(1, require [=[{n}]=], {{ if_ = '`' }})")),
         names.prop_map(|n| format!("local function g() return require '{n}' end")),
         Just("-- require 'no' [[ end".to_owned()),
         Just("--[==[ require 'no' ]] end ]==]".to_owned()),
@@ -237,8 +178,7 @@ fn program() -> impl Strategy<Value = String> {
         let body = prop::collection::vec(inner, 0..4).prop_map(|lines| lines.join("\n"));
         prop_oneof![
             body.clone().prop_map(|b| format!("do {b}\nend")),
-            body.clone()
-                .prop_map(|b| format!("if x then {b}\nelseif y then {b}\nelse {b}\nend")),
+            body.clone().prop_map(|b| format!("if x then {b}\nelseif y then {b}\nelse {b}\nend")),
             body.clone().prop_map(|b| format!("repeat {b}\nuntil true")),
             body.clone().prop_map(|b| format!("for i = 1, 1 do {b}\nend")),
             body.clone().prop_map(|b| format!("while true do {b}\nbreak end")),
@@ -247,10 +187,11 @@ fn program() -> impl Strategy<Value = String> {
     })
 }
 
+#[cfg(feature = "lua54")]
 /// What the interpreter itself requires when it runs `text`: names and lines.
 fn required(text: &str) -> Vec<(String, u32)> {
     let lua = mlua::Lua::new();
-    let seen = Arc::new(Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = seen.clone();
     let require = lua.create_function(move |lua, name: String| {
         let line = lua.inspect_stack(1, |frame| frame.current_line()).flatten();
@@ -259,21 +200,12 @@ fn required(text: &str) -> Vec<(String, u32)> {
     });
     let globals = lua.globals();
     globals.set("require", require.unwrap()).unwrap();
-    globals
-        .set("f", lua.create_function(|_, ()| Ok(())).unwrap())
-        .unwrap();
-    globals
-        .set(
-            "t",
-            lua.load("{ require = function() end }")
-                .eval::<mlua::Table>()
-                .unwrap(),
-        )
-        .unwrap();
+    globals.set("f", lua.create_function(|_, ()| Ok(())).unwrap()).unwrap();
+    globals.set("t", lua.load("{ require = function() end }").eval::<mlua::Table>().unwrap()).unwrap();
     globals.set("x", true).unwrap();
     lua.load(text).exec().unwrap();
     drop(lua);
-    Arc::into_inner(seen).unwrap().into_inner().unwrap()
+    std::sync::Arc::into_inner(seen).unwrap().into_inner().unwrap()
 }
 
 proptest! {
