@@ -57,6 +57,25 @@ impl Changes {
         reloaded.chain(self.leaving.keys()).cloned().collect()
     }
 
+    /// Keeps `module` live after all, with everything it requires that was to go for want of a dependent: a
+    /// staged top level asked for it.
+    pub(crate) fn keep(&mut self, module: &Name) -> Vec<Name> {
+        let mut kept = Vec::new();
+        let mut stack = vec![module.clone()];
+        while let Some(name) = stack.pop() {
+            if self.plan.step(&name).is_none_or(|step| step.action != Action::Retire) {
+                continue;
+            }
+            self.plan.steps.retain(|step| step.module != name);
+            self.plan.unload.retain(|left| *left != name);
+            if let Some(live) = self.leaving.remove(&name) {
+                stack.extend(live.edges().into_keys());
+                kept.push(name);
+            }
+        }
+        kept
+    }
+
     /// Whether `module` is part of it.
     pub(crate) fn contains(&self, module: &Name) -> bool {
         self.loads.contains_key(module) || self.leaving.contains_key(module)
@@ -80,17 +99,20 @@ pub(crate) fn compute(inputs: &Inputs) -> Result<Changes, Failure> {
 /// could have foreseen. The new loads come dependencies first.
 pub(crate) fn discover(
     inputs: &Inputs,
-    known: &BTreeMap<Name, Load>,
+    known: &Changes,
     name: &Name,
     by: (&Name, Option<Place>),
 ) -> Result<Vec<(Name, Load)>, Failure> {
     let mut draft = Draft::new(inputs);
-    draft.loads = known.clone();
-    draft.next_rank = known.values().map(|load| load.rank + 1).max().unwrap_or(0).max(draft.next_rank);
+    draft.loads = known.loads.clone();
+    let gone = |(name, live): (&Name, &Arc<Instance>)| (name.clone(), (live.clone(), Reason::SourceGone));
+    draft.leaving = known.leaving.iter().map(gone).collect();
+    draft.next_rank = known.loads.values().map(|load| load.rank + 1).max().unwrap_or(0).max(draft.next_rank);
     draft.require(name, by.0, by.1, false)?;
     draft.close_over_requires()?;
     draft.rank_new();
-    let fresh: Vec<Name> = draft.loads.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
+    let fresh: Vec<Name> =
+        draft.loads.keys().filter(|name| !known.loads.contains_key(*name)).cloned().collect();
     let mut fresh: Vec<(Name, Load)> =
         fresh.into_iter().filter_map(|name| draft.loads.remove_entry(&name)).collect();
     fresh.sort_by_key(|(_, load)| load.rank);

@@ -143,15 +143,9 @@ pub enum ReloadErrorKind {
     /// `reload` was called from inside a hook of a running reload.
     #[error("reload was called inside a reload's own hook; the running reload goes on")]
     Nested,
-    /// Reloads are forbidden.
-    #[error("reloads are forbidden")]
-    Forbidden,
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
-    /// The engine is shutting down.
-    #[error("the engine is shutting down")]
-    Stopping,
 }
 
 impl ReloadErrorKind {
@@ -176,9 +170,7 @@ impl ReloadErrorKind {
             StalePlan => "GR0114",
             Busy => "GR0115",
             Nested => "GR0116",
-            Forbidden => "GR0117",
-            Abandoned => "GR0118",
-            Stopping => "GR0119",
+            Abandoned => "GR0117",
         })
     }
 

@@ -22,6 +22,8 @@ struct LeaseState {
     generation: AtomicU64,
     cancel: Arc<Cancel>,
     intents: Option<Arc<Intents>>,
+    /// The lease it is nested in: parked with it, and out as long as it is.
+    parent: Option<Lease>,
 }
 
 impl Drop for LeaseState {
@@ -45,7 +47,7 @@ impl Lease {
     /// [`Shut`] if the module is shut for this kind.
     pub fn open(gate: &Arc<Gate>, root: &Name, kind: LeaseKind) -> Result<Self, Shut> {
         let (id, record) = gate.admit(root, kind)?;
-        Ok(Self::issued(gate.clone(), id, record, None))
+        Ok(Self::issued(gate.clone(), id, record, None, None))
     }
 
     /// Enters `root` at a given generation, past every gate. With `intents`, what is started under the lease
@@ -58,13 +60,19 @@ impl Lease {
         intents: Option<Arc<Intents>>,
     ) -> Self {
         let (id, record) = gate.admit_at(root, kind, generation);
-        Self::issued(gate.clone(), id, record, intents)
+        Self::issued(gate.clone(), id, record, intents, None)
     }
 
-    fn issued(gate: Arc<Gate>, id: u64, record: LeaseRecord, intents: Option<Arc<Intents>>) -> Self {
+    fn issued(
+        gate: Arc<Gate>,
+        id: u64,
+        record: LeaseRecord,
+        intents: Option<Arc<Intents>>,
+        parent: Option<Lease>,
+    ) -> Self {
         let LeaseRecord { root, generation, kind, cancel, .. } = record;
         let generation = AtomicU64::new(generation.0);
-        Self(Arc::new(LeaseState { gate, id, root, kind, generation, cancel, intents }))
+        Self(Arc::new(LeaseState { gate, id, root, kind, generation, cancel, intents, parent }))
     }
 
     /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
@@ -110,16 +118,20 @@ impl Lease {
 
     /// A lease for a call from inside this one into `module`: same generation, same transaction.
     pub fn nested(&self, module: &Name) -> Lease {
-        Lease::open_at(&self.0.gate, module, LeaseKind::Nested, self.generation(), self.0.intents.clone())
+        let (id, record) = self.0.gate.admit_at(module, LeaseKind::Nested, self.generation());
+        Self::issued(self.0.gate.clone(), id, record, self.0.intents.clone(), Some(self.clone()))
     }
 
-    /// Parks or unparks the call: a parked one asked for the reload that runs, so drain does not wait for
+    /// Parks or unparks the call and every call it is nested in: a parked one asked for the reload that runs, so drain does not wait for
     /// it. On return it is pinned to the generation that is live then.
     pub fn set_parked(&self, parked: bool) {
         if !parked {
             self.0.generation.store(self.0.gate.live().0, Ordering::Release);
         }
         self.0.gate.park(self.0.id, parked, self.generation());
+        if let Some(parent) = &self.0.parent {
+            parent.set_parked(parked);
+        }
     }
 
     /// Cancels the call: its future ends with [`CallError::Cancelled`] at its next poll; code that spins
@@ -141,7 +153,7 @@ impl Lease {
     /// Runs `future` under this lease; the lease ends with the future.
     pub fn scope<F: Future>(self, future: F) -> Leased<F> {
         let cancelled = self.0.cancel.listen();
-        Leased { lease: self, cancelled, future: Box::pin(future) }
+        Leased { future: Some(Box::pin(future)), cancelled, lease: self }
     }
 }
 
@@ -159,9 +171,9 @@ impl Drop for Entered {
 
 /// A future that runs under a lease. Ends with [`CallError::Cancelled`] if the lease is cancelled.
 pub struct Leased<F> {
-    lease: Lease,
+    future: Option<Pin<Box<F>>>,
     cancelled: EventListener,
-    future: Pin<Box<F>>,
+    lease: Lease,
 }
 
 impl<F: Future> Future for Leased<F> {
@@ -169,10 +181,24 @@ impl<F: Future> Future for Leased<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let _entered = this.lease.enter();
         if this.lease.is_cancelled() || Pin::new(&mut this.cancelled).poll(cx).is_ready() {
+            this.future = None;
             return Poll::Ready(Err(CallError::Cancelled { module: this.lease.root().to_string() }));
         }
-        let _entered = this.lease.enter();
-        this.future.as_mut().poll(cx).map(Ok)
+        let future = this.future.as_mut().expect("polled after it ended");
+        let polled = future.as_mut().poll(cx);
+        if polled.is_ready() {
+            this.future = None;
+        }
+        polled.map(Ok)
+    }
+}
+
+impl<F> Drop for Leased<F> {
+    /// What a dropped call still does on its way out, it does under its lease.
+    fn drop(&mut self) {
+        let _entered = self.lease.enter();
+        self.future = None;
     }
 }

@@ -59,6 +59,11 @@ pub trait Module: Lifecycle {
     /// aliases, cycles. Called in *suspend*, with the module drained and frozen, before its first hook.
     async fn checkpoint(&self) -> Result<Checkpoint, HookError>;
 
+    /// What in `checkpoint` could not be copied and would not be restored (foreign userdata), for the report.
+    fn unrestorable(&self, _checkpoint: &Checkpoint) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Brings the state back to `checkpoint`. The undo of whatever hooks did. An error means *stuck*.
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError>;
 

@@ -140,6 +140,10 @@ impl Staging {
         }
     }
 
+    fn base(&self) -> Generation {
+        Generation(self.generation.0 - 1)
+    }
+
     fn instance(&self, name: &Name) -> Option<Arc<Instance>> {
         self.world.instance_at(name, self.generation).filter(|instance| instance.born == self.generation)
     }
@@ -173,11 +177,7 @@ impl Staging {
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
-            initialised: load
-                .live
-                .as_ref()
-                .is_some_and(|live| live.initialised.load(Ordering::Acquire))
-                .into(),
+            initialised: same_backend.is_some_and(|live| live.initialised.load(Ordering::Acquire)).into(),
         });
         let cx = StageCx {
             source: load.source.clone(),
@@ -245,7 +245,8 @@ impl Staging {
 
     fn answer(&self, job: Job) {
         if let Some((name, reply)) = job.waiting {
-            let found = self.instance(&name);
+            let pending = self.world.in_flight.read().unwrap().pending.contains(&name);
+            let found = self.world.instance_at(&name, self.generation).filter(|_| !pending);
             let missing =
                 || ScriptError::new(ScriptErrorKind::Import, format!("module `{name}` was not staged"));
             let _ = reply.send(found.ok_or_else(missing));
@@ -274,9 +275,14 @@ impl Staging {
         changes: &mut Changes,
         jobs: &[Job],
     ) -> Result<VecDeque<Name>, ReloadErrorKind> {
-        if !changes.loads.contains_key(&request.name) {
+        for kept in changes.keep(&request.name) {
+            self.world.in_flight.write().unwrap().pending.remove(&kept);
+        }
+        let live = self.world.instance_at(&request.name, self.base()).is_some();
+        let stays = live && !changes.contains(&request.name);
+        if !stays && !changes.loads.contains_key(&request.name) {
             let by = (&request.from, request.place.clone());
-            for (name, load) in discover(inputs, &changes.loads, &request.name, by)? {
+            for (name, load) in discover(inputs, changes, &request.name, by)? {
                 self.world.in_flight.write().unwrap().pending.insert(name.clone());
                 let (module, backend) = (name.clone(), load.source.backend.clone());
                 let reason = load.reason.clone();

@@ -14,7 +14,8 @@ impl Transaction {
         self.begin(Phase::Commit);
         let staging = self.staging.as_ref().expect("something was staged");
         let generation = staging.generation;
-        let next = self.registrations();
+        // Where a live module took a key since it was checked, the staged one has it now.
+        let table = Arc::new(self.registrations(&mut None));
         let changes = self.changes.as_ref().expect("a plan was made");
         let replaced =
             changes.loads.values().filter_map(|load| load.live.as_ref()).chain(changes.leaving.values());
@@ -24,7 +25,6 @@ impl Transaction {
         }
         let mut dropped = None;
         let world = &self.world;
-        let table = Arc::new(next.unwrap_or_else(|_| (*world.table.snapshot()).clone()));
         let mut swap = || {
             let mut in_flight = world.in_flight.write().unwrap();
             in_flight.pending.clear();

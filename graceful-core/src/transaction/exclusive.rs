@@ -95,8 +95,15 @@ impl Transaction {
         let copied = crate::hook::bounded(&self.world, self.left(), module.checkpoint()).await;
         let failed = |error: HookError| Failure::Checkpoint { module: name.clone(), reason: error.message };
         let copy = copied.map_err(failed)?;
+        let unrestorable = module.unrestorable(&copy);
         if let Some(Entry::Suspended { checkpoint, .. }) = self.journal.entries.last_mut() {
             *checkpoint = Some(copy);
+        }
+        for what in unrestorable {
+            self.warn(
+                Some(name.clone()),
+                format!("a rollback would not restore {what} in the state of {name}"),
+            );
         }
         self.world.emit(EventKind::Checkpointed { module: name.clone() });
         Ok(())

@@ -108,7 +108,11 @@ impl Transaction {
 
     pub(super) fn validate(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Validate);
-        self.registrations()?;
+        let mut clash = None;
+        self.registrations(&mut clash);
+        if let Some(clash) = clash {
+            return Err(clash);
+        }
         let changes = self.changes();
         let mut warnings = Vec::new();
         for (name, load) in &changes.loads {
@@ -126,20 +130,20 @@ impl Transaction {
     }
 
     /// The table of registrations as it will be: what live modules that stay have, and what was staged.
-    pub(super) fn registrations(&self) -> Result<Registrations, Failure> {
+    pub(super) fn registrations(&self, clash: &mut Option<Failure>) -> Registrations {
         let replaced = self.changes().replaced();
         let mut next: Registrations = (*self.world.table.snapshot()).clone();
         next.retain(|_, entry| !replaced.contains(&entry.owner));
         for instance in self.staging.iter().flat_map(|staging| &staging.staged) {
-            for ((kind, key), entry) in instance.scope.registrations() {
-                let at = (kind, key);
-                if let Some(first) = next.get(&at).filter(|first| first.owner != entry.owner) {
-                    let ((kind, key), first, second) = (at, first.owner.clone(), entry.owner);
-                    return Err(Failure::Clash { kind, key, first, second });
+            for (at, entry) in instance.scope.registrations() {
+                let second = entry.owner.clone();
+                let first = next.insert(at.clone(), entry).map(|taken| taken.owner);
+                if let Some(first) = first.filter(|first| *first != second) {
+                    let (kind, key) = at;
+                    clash.get_or_insert(Failure::Clash { kind, key, first, second });
                 }
-                next.insert(at, entry);
             }
         }
-        Ok(next)
+        next
     }
 }
