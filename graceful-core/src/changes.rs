@@ -19,11 +19,14 @@ use crate::source::{Found, Hash, Name, Source, SourceError};
 /// The languages, by name.
 pub(crate) type Backends = BTreeMap<String, Arc<dyn Backend>>;
 
+/// Reads the source of a name.
+pub(crate) type Find = Arc<dyn Fn(&Name) -> Result<Found, SourceError> + Send + Sync>;
+
 /// What the computation reads.
 pub(crate) struct Inputs {
     pub(crate) world: Arc<World>,
     pub(crate) backends: Arc<Backends>,
-    pub(crate) find: Arc<dyn Fn(&Name) -> Result<Found, SourceError> + Send + Sync>,
+    pub(crate) find: Find,
     pub(crate) entries: Vec<Name>,
     pub(crate) options: ReloadOptions,
     /// Modules that gained an edge into the set while it was staged, with that dependency.

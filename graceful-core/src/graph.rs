@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::error::Place;
+use crate::planted::{Bug, is_planted};
 use crate::source::Name;
 
 /// One require of a module: where it stands, and whether it runs while the module loads.
@@ -78,7 +79,9 @@ impl Graph {
             for dependent in self.dependents(&name) {
                 if !seeds.contains(dependent) && !reached.contains_key(dependent) {
                     reached.insert(dependent.clone(), name.clone());
-                    queue.push_back(dependent.clone());
+                    if !is_planted(Bug::ShallowDependents) {
+                        queue.push_back(dependent.clone());
+                    }
                 }
             }
         }

@@ -10,6 +10,7 @@ use crate::generation::{Instance, World};
 use crate::hook::{HookRun, bounded};
 use crate::lifecycle::Hook;
 use crate::module::Checkpoint;
+use crate::planted::{Bug, is_planted};
 use crate::source::Name;
 
 /// One step that has an undo.
@@ -41,6 +42,9 @@ impl Journal {
     /// Undoes everything, last first, going on past errors.
     pub(crate) async fn undo(&mut self, world: &Arc<World>, old: Generation, budget: Duration) -> Undone {
         let mut undone = Undone::default();
+        if is_planted(Bug::RollbackOrder) {
+            self.entries.reverse();
+        }
         while let Some(entry) = self.entries.pop() {
             match entry {
                 Entry::Suspended { old: instance, checkpoint } => {
@@ -71,7 +75,7 @@ async fn undo_suspend(
     undone: &mut Undone,
 ) {
     let Some(module) = old.module() else { return };
-    if let Some(checkpoint) = checkpoint {
+    if let Some(checkpoint) = checkpoint.filter(|_| !is_planted(Bug::StateNotRestored)) {
         let result = bounded(world, budget, module.restore(&checkpoint)).await;
         undone.note(world, &old.name, "state", result.map_err(|error| error.to_string()));
     }

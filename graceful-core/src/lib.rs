@@ -9,6 +9,8 @@
 //!
 //! The files below are in reading order, and each imports only from files above it.
 
+#[doc(hidden)]
+pub mod planted;
 // words
 pub mod error;
 pub mod value;
@@ -16,20 +18,19 @@ pub mod version;
 pub mod source;
 pub mod manifest;
 pub mod limits;
+pub mod plan;
+pub mod event;
+pub mod report;
+pub mod failure;
 // parts
 pub mod clock;
 pub mod graph;
 pub mod gate;
 pub mod intent;
 pub mod lease;
-pub mod lifecycle;
 pub mod scope;
-// what a reload says
-pub mod plan;
-pub mod event;
-pub mod report;
-pub mod failure;
 // what others implement
+pub mod lifecycle;
 pub mod module;
 pub mod generation;
 pub mod dispatch;

@@ -20,6 +20,7 @@ use crate::gate::Generation;
 use crate::generation::World;
 use crate::journal::Journal;
 use crate::plan::{Action, Plan};
+use crate::planted::{Bug, is_planted};
 use crate::report::{ModuleReport, Outcome, PhaseTime, ReloadOptions, Report};
 use crate::source::Name;
 use crate::staging::Staging;
@@ -130,6 +131,11 @@ impl Transaction {
         self.validate()?;
         self.drain().await?;
         self.suspend().await?;
+        if is_planted(Bug::EarlyCommit) {
+            self.commit();
+            self.activate().await?;
+            return Ok(true);
+        }
         self.activate().await?;
         self.commit();
         Ok(true)

@@ -1,0 +1,45 @@
+//! Bugs planted on purpose, so that it can be proved that the conformance suite finds them. Without the
+//! feature `planted`, which no release has, every one of them is absent at compile time.
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// The journal is undone first to last.
+    RollbackOrder,
+    /// The reload set takes in direct dependents only.
+    ShallowDependents,
+    /// A checkpoint is taken and never restored.
+    StateNotRestored,
+    /// A global that staged code sets is seen by live code. Planted in the adapters.
+    GlobalVisible,
+    /// The new generation is live before its `after_reload` ran.
+    EarlyCommit,
+}
+
+/// Whether `bug` is planted in this thread's process.
+#[cfg(not(feature = "planted"))]
+pub const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(feature = "planted")]
+mod switch {
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    use super::Bug;
+
+    static PLANTED: AtomicU8 = AtomicU8::new(0);
+
+    /// Whether `bug` is planted in this process.
+    pub fn is_planted(bug: Bug) -> bool {
+        PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
+    }
+
+    /// Plants `bug`, or none.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.store(bug.map_or(0, |bug| bug as u8 + 1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use switch::{is_planted, plant};
