@@ -1,1 +1,35 @@
-//! Scenarios, snapshots, a reference backend and a conformance suite for graceful
+//! For tests of `graceful` and of its backends: scripts as data, a clock that stands still, sources in
+//! memory, a reference backend, scenarios, and a conformance suite with one test for each promise.
+//!
+//! An app under test is an [`App`]: modules as [`Script`]s, in any language that has a [`Dialect`].
+//!
+//! The author of a backend implements [`Subject`] and runs the whole suite on it:
+//!
+//! ```ignore
+//! struct MySubject;
+//! impl graceful_testkit::Subject for MySubject { /* backend, dialect, capabilities */ }
+//! graceful_testkit::conformance!(MySubject);
+//! ```
+
+pub mod op;
+pub mod script;
+mod random;
+pub mod clock;
+pub mod sources;
+pub mod trace;
+pub mod dialect;
+pub mod fake;
+pub mod subject;
+mod digest;
+pub mod scenario;
+#[macro_use]
+pub mod conformance;
+
+pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
+pub use dialect::Dialect;
+pub use fake::{Fake, FakeBackend, FakeSubject};
+pub use scenario::{App, AppBuilder};
+pub use script::Script;
+pub use sources::MemorySources;
+pub use subject::{Capabilities, Shelf, Subject};
+pub use trace::Trace;

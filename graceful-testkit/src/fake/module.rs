@@ -1,0 +1,147 @@
+//! A loaded script as the engine sees it.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use graceful_core::lifecycle::HookResult;
+use graceful_core::{
+    CallError, Callable, Checkpoint, HookCx, HookError, Lease, Lifecycle, Manifest, Module, ScriptError,
+    Value,
+};
+
+use super::data::{Data, Snapshot};
+use super::outside::without_waiting;
+use super::room::{Room, failed};
+use super::store::Store;
+use super::text::Body;
+
+/// A loaded script.
+pub(crate) struct FakeModule {
+    pub(crate) room: Arc<Room>,
+    pub(crate) manifest: Manifest,
+}
+
+impl FakeModule {
+    /// Runs an exported function.
+    pub(crate) async fn run(&self, function: &str) -> Result<Data, ScriptError> {
+        match self.room.program.functions.get(function) {
+            Some(body) => self.room.run_body(body).await,
+            None => Err(failed(self.no_export(function))),
+        }
+    }
+
+    fn no_export(&self, function: &str) -> CallError {
+        let generation = Lease::current_generation().unwrap_or_default().0;
+        CallError::NoExport {
+            module: self.manifest.name.to_string(),
+            export: function.to_owned(),
+            generation,
+        }
+    }
+
+    fn state(&self) -> Result<&super::data::MapRef, HookError> {
+        match &self.room.store {
+            Store::Map(map) => Ok(map),
+            Store::Native(_) => Err("the state is not this backend's".into()),
+        }
+    }
+}
+
+impl Room {
+    /// Runs the hook of one of these names, at most as long as `cx` says.
+    pub(crate) async fn hook(self: &Arc<Self>, names: &[&str], cx: &HookCx) -> HookResult {
+        let Some(body) = names.iter().find_map(|name| self.program.hooks.get(*name)) else { return Ok(()) };
+        let budget = self.vm.clock().map_err(failed)?.sleep(cx.budget);
+        let ran = self.run_body(body).boxed();
+        match select(ran, budget).await {
+            Either::Left((ran, _)) => ran.map(drop).map_err(HookError::from),
+            Either::Right(_) => Err(HookError { timeout: true, ..HookError::new("ran too long") }),
+        }
+    }
+}
+
+#[async_trait]
+impl Lifecycle for FakeModule {
+    async fn init(&self, cx: &HookCx) -> HookResult {
+        self.room.hook(&["init"], cx).await
+    }
+    async fn before_reload(&self, cx: &HookCx) -> HookResult {
+        self.room.hook(&["before_reload"], cx).await
+    }
+    async fn after_reload(&self, cx: &HookCx) -> HookResult {
+        self.room.hook(&["after_reload", "on_reload"], cx).await
+    }
+    async fn rollback(&self, cx: &HookCx) -> HookResult {
+        self.room.hook(&["rollback"], cx).await
+    }
+    async fn finalize(&self, cx: &HookCx) -> HookResult {
+        self.room.hook(&["finalize"], cx).await
+    }
+}
+
+#[async_trait]
+impl Module for FakeModule {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    async fn call(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
+        if !self.room.program.functions.contains_key(function) {
+            return Err(self.no_export(function));
+        }
+        out(&self.room, self.run(function).await?)
+    }
+
+    fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let ended = without_waiting(|| self.call(function, args).now_or_never());
+        ended.unwrap_or_else(|| Err(bad(&self.room, "had to wait where nothing can")))
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
+        Ok(Box::new(self.state()?.snapshot()))
+    }
+
+    async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
+        checkpoint.downcast_ref::<Snapshot>().ok_or("not a checkpoint of this backend")?.restore();
+        Ok(())
+    }
+
+    fn save(&self) -> Value {
+        self.state().ok().and_then(|state| Data::Map(state.clone()).to_value()).unwrap_or_default()
+    }
+
+    fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
+        let tasks = self.state().map(|state| state.tasks()).unwrap_or_default();
+        tasks.intersection(candidates).copied().collect()
+    }
+}
+
+/// What a function returned, as it leaves the language.
+fn out(room: &Room, data: Data) -> Result<Value, CallError> {
+    data.to_value().ok_or_else(|| bad(room, "returned what is not plain data"))
+}
+
+fn bad(room: &Room, reason: &str) -> CallError {
+    CallError::BadValue { module: room.name.to_string(), reason: reason.into() }
+}
+
+/// A route of a script.
+pub(crate) struct FakeRoute {
+    pub(crate) room: Arc<Room>,
+    pub(crate) body: Body,
+}
+
+#[async_trait]
+impl Callable for FakeRoute {
+    async fn call(&self, _args: Vec<Value>) -> Result<Value, CallError> {
+        out(&self.room, self.room.run_body(&self.body).await?)
+    }
+}

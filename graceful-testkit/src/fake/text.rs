@@ -1,0 +1,226 @@
+//! The fake language as text: one line an operation, so that errors have a line and a column.
+//!
+//! ```text
+//! # a comment
+//! require log
+//! register hits {"version":"1.0.0"}
+//! hook init
+//!   {"set":{"key":"count","value":{"lit":0}}}
+//! function hit
+//!   {"inc":{"key":"count"}}
+//!   {"return":{"state":"count"}}
+//! value limit 5
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{Place, Require, ScriptError, Value};
+
+use crate::op::Op;
+use crate::script::{Script, requires_in};
+use crate::trace::PROBE;
+
+/// A body of operations with the line of each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Body {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) lines: Vec<u32>,
+}
+
+/// A parsed source.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Program {
+    pub(crate) requires: Vec<(String, u32)>,
+    pub(crate) deferred: Vec<(String, u32)>,
+    /// The name it registers, the options, and the line.
+    pub(crate) register: Option<(String, BTreeMap<String, Value>, u32)>,
+    pub(crate) hooks: BTreeMap<String, Body>,
+    pub(crate) top: Body,
+    pub(crate) functions: BTreeMap<String, Body>,
+    pub(crate) values: BTreeMap<String, Value>,
+    pub(crate) routes: BTreeMap<String, Body>,
+}
+
+/// Writes `script`.
+pub(crate) fn render(script: &Script) -> String {
+    let mut out = String::new();
+    if let Some(comment) = &script.comment {
+        let _ = writeln!(out, "# {comment}");
+    }
+    let probe = script.uses_probe().then(|| PROBE.to_owned());
+    script.requires.iter().chain(probe.iter()).for_each(|name| line(&mut out, "require", name, ""));
+    script.deferred.iter().for_each(|name| line(&mut out, "defer", name, ""));
+    if script.registered {
+        let options = serde_json::to_string(&script.options).unwrap_or_default();
+        line(&mut out, "register", script.registers_as.as_ref().unwrap_or(&script.name), &options);
+    }
+    script.hooks.iter().for_each(|(name, ops)| section(&mut out, &format!("hook {name}"), ops));
+    section(&mut out, "top", &script.top);
+    script.functions.iter().for_each(|(name, ops)| section(&mut out, &format!("function {name}"), ops));
+    script.routes.iter().for_each(|(name, ops)| section(&mut out, &format!("route {name}"), ops));
+    for (name, value) in &script.values {
+        line(&mut out, "value", name, &serde_json::to_string(value).unwrap_or_default());
+    }
+    if script.broken {
+        out.push_str("function ???\n");
+    }
+    out
+}
+
+fn line(out: &mut String, word: &str, name: &str, rest: &str) {
+    let _ = writeln!(out, "{}", format!("{word} {name} {rest}").trim_end());
+}
+
+fn section(out: &mut String, head: &str, ops: &[Op]) {
+    if ops.is_empty() && head == "top" {
+        return;
+    }
+    let _ = writeln!(out, "{head}");
+    for op in ops {
+        let _ = writeln!(out, "  {}", serde_json::to_string(op).unwrap_or_default());
+    }
+}
+
+/// Reads a source whose file is `origin`.
+pub(crate) fn parse(text: &str, origin: &str) -> Result<Program, ScriptError> {
+    let mut program = Program::default();
+    let mut section = Section::None;
+    for (index, line) in text.lines().enumerate() {
+        let number = index as u32 + 1;
+        let read = match line.strip_prefix("  ") {
+            Some(statement) => statement_into(&mut program, &section, statement, number),
+            None => {
+                head_into(&mut program, line, number).map(|begun| section = begun.unwrap_or(Section::None))
+            }
+        };
+        read.map_err(|(column, message)| {
+            let error = ScriptError::new(ScriptErrorKind::Syntax, message);
+            error.at(Place::new(origin, number, column)).with_source(text.as_bytes())
+        })?;
+    }
+    Ok(program)
+}
+
+enum Section {
+    None,
+    Top,
+    Hook(String),
+    Function(String),
+    Route(String),
+}
+
+type Bad = (u32, String);
+
+fn head_into(program: &mut Program, line: &str, number: u32) -> Result<Option<Section>, Bad> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let column = word.len() as u32 + 2;
+    let (name, tail) = rest.split_once(' ').unwrap_or((rest, ""));
+    let json_column = column + name.len() as u32 + 1;
+    match word {
+        "" | "#" => {}
+        "require" => program.requires.push((identifier(name, column)?, number)),
+        "defer" => program.deferred.push((identifier(name, column)?, number)),
+        "register" => program.register = Some((identifier(name, column)?, json(tail, json_column)?, number)),
+        "value" => drop(program.values.insert(identifier(name, column)?, json(tail, json_column)?)),
+        "top" => return Ok(Some(Section::Top)),
+        "route" => {
+            program.routes.insert(rest.to_owned(), Body::default());
+            return Ok(Some(Section::Route(rest.to_owned())));
+        }
+        "hook" | "function" => {
+            let name = identifier(name, column)?;
+            let hook = word == "hook";
+            let bodies = if hook { &mut program.hooks } else { &mut program.functions };
+            bodies.insert(name.clone(), Body::default());
+            return Ok(Some(if hook { Section::Hook(name) } else { Section::Function(name) }));
+        }
+        _ => return Err((1, format!("unknown word `{word}`"))),
+    }
+    Ok(None)
+}
+
+fn statement_into(program: &mut Program, section: &Section, line: &str, number: u32) -> Result<(), Bad> {
+    let op: Op = json(line, 3)?;
+    let body = match section {
+        Section::None => return Err((3, "a statement outside of every section".into())),
+        Section::Top => &mut program.top,
+        Section::Hook(name) => program.hooks.entry(name.clone()).or_default(),
+        Section::Function(name) => program.functions.entry(name.clone()).or_default(),
+        Section::Route(name) => program.routes.entry(name.clone()).or_default(),
+    };
+    body.ops.push(op);
+    body.lines.push(number);
+    Ok(())
+}
+
+fn identifier(name: &str, column: u32) -> Result<String, Bad> {
+    let fits = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err((column, format!("`{name}` is not a name")));
+    }
+    Ok(name.to_owned())
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str, column: u32) -> Result<T, Bad> {
+    serde_json::from_str(text).map_err(|error| (column + error.column().max(1) as u32 - 1, error.to_string()))
+}
+
+impl Program {
+    /// Every require with a constant name, in the order of the text.
+    pub(crate) fn all_requires(&self, origin: &str) -> Vec<Require> {
+        let mut found: Vec<(String, u32, bool)> = Vec::new();
+        found.extend(self.requires.iter().map(|(name, line)| (name.clone(), *line, false)));
+        found.extend(self.deferred.iter().map(|(name, line)| (name.clone(), *line, true)));
+        let inner = self.hooks.values().chain(self.functions.values()).chain(self.routes.values());
+        let bodies = std::iter::once((&self.top, false)).chain(inner.map(|body| (body, true)));
+        for (body, deferred) in bodies {
+            for (op, line) in body.ops.iter().zip(&body.lines) {
+                let later = deferred || matches!(op, Op::Spawn { .. } | Op::Keep { .. });
+                let names = requires_in(std::slice::from_ref(op)).into_iter();
+                let new = names.filter(|name| !self.requires.iter().any(|(known, _)| known == name));
+                found.extend(new.map(|name| (name, *line, later)));
+            }
+        }
+        found.sort_by_key(|(_, line, _)| *line);
+        let require = |(name, line, deferred): (String, u32, bool)| {
+            let place = Place { file: origin.to_owned(), line: Some(line), column: None };
+            Require { name: name.as_str().into(), place, deferred }
+        };
+        found.into_iter().map(require).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::*;
+
+    #[test]
+    fn what_is_rendered_is_read_back() {
+        let script = Script::new("hits")
+            .version("1.0.0")
+            .requires("log")
+            .init([set("count", 0)])
+            .function("hit", [inc("count"), ret(call("db", "get"))])
+            .route("GET /x", [ret("x")])
+            .value("limit", 5);
+        let text = render(&script);
+        let program = parse(&text, "hits.fake").unwrap();
+        assert_eq!(program.functions["hit"].ops, script.functions["hit"]);
+        assert_eq!(program.hooks["init"].ops, script.hooks["init"]);
+        assert_eq!(program.routes["GET /x"].ops, script.routes["GET /x"]);
+        assert_eq!(program.values, script.values);
+        assert_eq!(program.register.unwrap().1, script.options);
+    }
+
+    #[test]
+    fn a_syntax_error_has_line_column_and_the_line() {
+        let error = parse("require log\nfunction ???\n", "a.fake").unwrap_err();
+        assert_eq!(error.place, Some(Place::new("a.fake", 2, 10)));
+        assert_eq!(error.source_line.as_deref(), Some("function ???"));
+        let error = parse("top\n  {\"inc\":}\n", "a.fake").unwrap_err();
+        assert_eq!(error.place, Some(Place::new("a.fake", 2, 10)));
+    }
+}

@@ -1,0 +1,293 @@
+//! What a test script can do: a small set of operations that every language can express.
+
+use graceful_core::Value;
+use serde::{Deserialize, Serialize};
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expr {
+    /// A literal. A map or list is made anew each time.
+    Lit(Value),
+    /// An entry of the module's state; `a.b` is the entry `b` of the map at `a`.
+    State(String),
+    /// A global variable.
+    Global(String),
+    /// The name in the module object.
+    Name,
+    /// The version in the module object, as text.
+    Version,
+    /// Calls a function of a module and gives what it returns.
+    Call {
+        /// The module.
+        module: String,
+        /// The function.
+        function: String,
+        /// The name is computed, so that nobody can find the require by reading the source.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dynamic: bool,
+    },
+    /// Calls a function that [`Op::Keep`] put into the state.
+    Kept(String),
+    /// Plain data that a module exports.
+    Export {
+        /// The module.
+        module: String,
+        /// The export.
+        name: String,
+    },
+    /// A list; an element that is nothing becomes the text `none`, because some languages have no holes.
+    List(Vec<Expr>),
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Sets an entry of the state; nothing (`Null`) removes it. A map or list that comes from the state stays the
+    /// same object.
+    Set {
+        /// The entry; `a.b` is the entry `b` of the map at `a`.
+        key: String,
+        /// Its value.
+        value: Expr,
+    },
+    /// Adds one to an entry of the state, which counts as 0 if it is missing.
+    Inc {
+        /// The entry.
+        key: String,
+    },
+    /// Adds to the end of a list in the state, which is made if it is missing.
+    Push {
+        /// The entry.
+        key: String,
+        /// What is added.
+        value: Expr,
+    },
+    /// Sets a global variable.
+    SetGlobal {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: Expr,
+    },
+    /// Evaluates for the effect.
+    Do(Expr),
+    /// Requires a module by a computed name.
+    Require {
+        /// The module.
+        module: String,
+    },
+    /// Lets others run.
+    Yield,
+    /// Sleeps.
+    Sleep {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Waits, sleeping in small steps, until the test opens the latch.
+    Wait {
+        /// The latch.
+        latch: String,
+    },
+    /// Throws.
+    Throw {
+        /// The message.
+        message: String,
+    },
+    /// Loops for ever without yielding.
+    Spin,
+    /// Takes memory for ever.
+    Hog,
+    /// Adds a line to the trace the test reads.
+    Note(Expr),
+    /// Returns from the function.
+    Return(Expr),
+    /// Starts a task.
+    Spawn {
+        /// Keeps its handle in the state under this key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<String>,
+        /// Runs the body again and again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forever: bool,
+        /// What it does.
+        body: Vec<Op>,
+    },
+    /// Cancels the task whose handle is in the state under this key.
+    Cancel {
+        /// The key.
+        key: String,
+    },
+    /// Puts a function into the state.
+    Keep {
+        /// The key.
+        key: String,
+        /// What it does.
+        body: Vec<Op>,
+    },
+    /// Runs the body and swallows what it throws.
+    Try(Vec<Op>),
+    /// Asks for a reload, waits for it, and notes `reload <outcome>` or `reload <code of the error>`.
+    Reload,
+    /// Unregisters a module, and notes `unregister <code of the error>` if that fails.
+    Unregister {
+        /// The module.
+        module: String,
+    },
+}
+
+impl<T: Into<Value>> From<T> for Expr {
+    fn from(value: T) -> Self {
+        Expr::Lit(value.into())
+    }
+}
+
+/// An entry of the state.
+pub fn state(key: &str) -> Expr {
+    Expr::State(key.into())
+}
+
+/// A global variable.
+pub fn global(name: &str) -> Expr {
+    Expr::Global(name.into())
+}
+
+/// What a function of another module returns.
+pub fn call(module: &str, function: &str) -> Expr {
+    Expr::Call { module: module.into(), function: function.into(), dynamic: false }
+}
+
+/// The same, with a name that cannot be found by reading the source.
+pub fn call_dynamic(module: &str, function: &str) -> Expr {
+    Expr::Call { module: module.into(), function: function.into(), dynamic: true }
+}
+
+/// What a function kept in the state returns.
+pub fn kept(key: &str) -> Expr {
+    Expr::Kept(key.into())
+}
+
+/// Plain data that a module exports.
+pub fn export(module: &str, name: &str) -> Expr {
+    Expr::Export { module: module.into(), name: name.into() }
+}
+
+/// A list of several values.
+pub fn list(parts: impl IntoIterator<Item = Expr>) -> Expr {
+    Expr::List(parts.into_iter().collect())
+}
+
+/// Sets an entry of the state.
+pub fn set(key: &str, value: impl Into<Expr>) -> Op {
+    Op::Set { key: key.into(), value: value.into() }
+}
+
+/// Adds one to an entry of the state.
+pub fn inc(key: &str) -> Op {
+    Op::Inc { key: key.into() }
+}
+
+/// Adds to a list in the state.
+pub fn push(key: &str, value: impl Into<Expr>) -> Op {
+    Op::Push { key: key.into(), value: value.into() }
+}
+
+/// Sets a global variable.
+pub fn set_global(name: &str, value: impl Into<Expr>) -> Op {
+    Op::SetGlobal { name: name.into(), value: value.into() }
+}
+
+/// Evaluates for the effect.
+pub fn eval(expr: impl Into<Expr>) -> Op {
+    Op::Do(expr.into())
+}
+
+/// Requires a module by a computed name.
+pub fn require(module: &str) -> Op {
+    Op::Require { module: module.into() }
+}
+
+/// Lets others run.
+pub fn yield_now() -> Op {
+    Op::Yield
+}
+
+/// Sleeps.
+pub fn sleep(ms: u64) -> Op {
+    Op::Sleep { ms }
+}
+
+/// Waits until the test opens the latch.
+pub fn wait(latch: &str) -> Op {
+    Op::Wait { latch: latch.into() }
+}
+
+/// Throws.
+pub fn throw(message: &str) -> Op {
+    Op::Throw { message: message.into() }
+}
+
+/// Adds a line to the trace.
+pub fn note(text: impl Into<Expr>) -> Op {
+    Op::Note(text.into())
+}
+
+/// Returns from the function.
+pub fn ret(value: impl Into<Expr>) -> Op {
+    Op::Return(value.into())
+}
+
+/// Starts a task that does `body` once.
+pub fn spawn(body: impl IntoIterator<Item = Op>) -> Op {
+    Op::Spawn { keep: None, forever: false, body: body.into_iter().collect() }
+}
+
+/// Starts a task that does `body` for ever.
+pub fn spawn_loop(body: impl IntoIterator<Item = Op>) -> Op {
+    Op::Spawn { keep: None, forever: true, body: body.into_iter().collect() }
+}
+
+/// Starts a task that does `body` for ever, and keeps its handle in the state under `key`.
+pub fn keep_task(key: &str, body: impl IntoIterator<Item = Op>) -> Op {
+    Op::Spawn { keep: Some(key.into()), forever: true, body: body.into_iter().collect() }
+}
+
+/// Cancels the task whose handle is in the state under `key`.
+pub fn cancel(key: &str) -> Op {
+    Op::Cancel { key: key.into() }
+}
+
+/// Puts a function into the state.
+pub fn keep(key: &str, body: impl IntoIterator<Item = Op>) -> Op {
+    Op::Keep { key: key.into(), body: body.into_iter().collect() }
+}
+
+/// Runs `body` and swallows what it throws.
+pub fn attempt(body: impl IntoIterator<Item = Op>) -> Op {
+    Op::Try(body.into_iter().collect())
+}
+
+/// Unregisters a module.
+pub fn unregister(module: &str) -> Op {
+    Op::Unregister { module: module.into() }
+}
+
+impl Op {
+    /// The operations inside this one.
+    pub fn inner(&self) -> &[Op] {
+        match self {
+            Op::Spawn { body, .. } | Op::Keep { body, .. } | Op::Try(body) => body,
+            _ => &[],
+        }
+    }
+
+    /// The expressions it evaluates itself.
+    pub fn exprs(&self) -> Option<&Expr> {
+        match self {
+            Op::Set { value, .. } | Op::Push { value, .. } | Op::SetGlobal { value, .. } => Some(value),
+            Op::Do(expr) | Op::Note(expr) | Op::Return(expr) => Some(expr),
+            _ => None,
+        }
+    }
+}

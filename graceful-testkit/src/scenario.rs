@@ -1,0 +1,309 @@
+//! An app under test: its modules, its engine, its time, and what a test asks of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graceful_core::{
+    CallError, Engine, EngineBuilder, Limits, Native, NativeCx, Plan, ReloadError, ReloadOptions, Report,
+    ScriptError, Status, Value,
+};
+
+use crate::clock::{Pending, Time};
+use crate::dialect::Dialect;
+use crate::digest::digest;
+use crate::fake::{Fake, FakeBackend};
+use crate::script::Script;
+use crate::sources::MemorySources;
+use crate::subject::{Shelf, Subject};
+use crate::trace::{PROBE, Trace};
+
+/// The name of the second language that every app has: the reference backend once more.
+pub const OTHER: &str = "other";
+const OTHER_DIALECT: Fake = Fake::named(OTHER);
+/// How long a test waits for something it expects, by the app's clock.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Write = fn(&Script, &Shelf);
+
+/// An app to be: modules and settings.
+pub struct AppBuilder {
+    engine: EngineBuilder,
+    time: Time,
+    write: Write,
+    sources: Arc<MemorySources>,
+    trace: Arc<Trace>,
+    scripts: Vec<(Script, bool)>,
+    entries: Vec<String>,
+}
+
+/// An app under test. Everything on it waits for what it asks, on the app's own clock.
+pub struct App {
+    engine: Engine,
+    time: Time,
+    write: Write,
+    shelf: Shelf,
+    trace: Arc<Trace>,
+}
+
+impl App {
+    /// An app whose modules are in the language of `S`.
+    ///
+    /// ```
+    /// # use graceful_testkit::{App, FakeSubject, Script, op::*};
+    /// let app = App::of::<FakeSubject>()
+    ///     .module(Script::new("hits").function("hit", [inc("n"), ret(state("n"))]))
+    ///     .start();
+    /// assert_eq!(app.ask("hits", "hit"), 1.into());
+    /// app.edit(Script::new("hits").function("hit", [ret(state("n"))]));
+    /// app.must_reload();
+    /// assert_eq!(app.ask("hits", "hit"), 1.into());
+    /// ```
+    pub fn of<S: Subject>() -> AppBuilder {
+        Self::on::<S>(Time::new(S::clock()))
+    }
+
+    /// The same on a given clock.
+    pub fn on<S: Subject>(time: Time) -> AppBuilder {
+        let (sources, trace) = (MemorySources::new(), Trace::new());
+        let engine = Engine::builder(time.clock())
+            .backend(S::backend())
+            .backend(FakeBackend::named(OTHER))
+            .sources(sources.clone())
+            .observer(trace.clone())
+            .native(PROBE, &[], trace.probe());
+        AppBuilder { engine, time, write: S::write, sources, trace, scripts: Vec::new(), entries: Vec::new() }
+    }
+}
+
+impl AppBuilder {
+    /// Adds a module.
+    pub fn module(mut self, script: Script) -> Self {
+        self.scripts.push((script, false));
+        self
+    }
+
+    /// Adds a module in the second language.
+    pub fn other(mut self, script: Script) -> Self {
+        self.scripts.push((script, true));
+        self
+    }
+
+    /// Adds a native module.
+    pub fn native(
+        mut self,
+        name: &str,
+        requires: &[&str],
+        top_level: impl Fn(&NativeCx) -> Result<Native, ScriptError> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = self.engine.native(name, requires, top_level);
+        self
+    }
+
+    /// Adds an entry. Without any, the entries are the modules that no other one requires.
+    pub fn entry(mut self, name: &str) -> Self {
+        self.entries.push(name.into());
+        self
+    }
+
+    /// How long things may take.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.engine = self.engine.limits(limits);
+        self
+    }
+
+    /// The app, not started: the first reload is its start.
+    pub fn build(self) -> App {
+        let required: BTreeSet<&String> = self.scripts.iter().flat_map(|(s, _)| s.requires.iter()).collect();
+        let roots =
+            self.scripts.iter().map(|(script, _)| &script.name).filter(|name| !required.contains(name));
+        let entries = if self.entries.is_empty() { roots.cloned().collect() } else { self.entries.clone() };
+        let engine = self.engine.build();
+        engine.set_entries(entries);
+        let shelf = Shelf { sources: self.sources, natives: engine.natives().clone() };
+        let app = App { engine, time: self.time, write: self.write, shelf, trace: self.trace };
+        for (script, other) in self.scripts {
+            if other { app.edit_other(script) } else { app.edit(script) }
+        }
+        app
+    }
+
+    /// The app, started.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(self) -> App {
+        let app = self.build();
+        app.must_reload();
+        app
+    }
+}
+
+impl App {
+    /// Writes the source of a module, new or changed.
+    pub fn edit(&self, script: Script) {
+        (self.write)(&script, &self.shelf);
+    }
+
+    /// Writes the source of a module in the second language.
+    pub fn edit_other(&self, script: Script) {
+        let text = OTHER_DIALECT.render(&script);
+        self.shelf.sources.put(&script.name, OTHER, OTHER_DIALECT.extension(), text);
+    }
+
+    /// Takes the source of a module away.
+    pub fn remove(&self, module: &str) {
+        self.shelf.remove(module);
+    }
+
+    /// Reloads what changed.
+    pub fn reload(&self) -> Result<Report, ReloadError> {
+        self.reload_with(ReloadOptions::default())
+    }
+
+    /// Reloads as asked.
+    pub fn reload_with(&self, options: ReloadOptions) -> Result<Report, ReloadError> {
+        self.time.block_on(self.engine.reload(options))
+    }
+
+    /// Reloads what changed, which must succeed.
+    ///
+    /// # Panics
+    /// If it fails, with all its causes.
+    pub fn must_reload(&self) -> Report {
+        self.reload().unwrap_or_else(|error| panic!("{}\n{}", because(&error), self.trace.text()))
+    }
+
+    /// Reloads what changed, which must fail.
+    ///
+    /// # Panics
+    /// If it succeeds.
+    pub fn must_fail(&self) -> ReloadError {
+        self.reload().expect_err("the reload fails")
+    }
+
+    /// Starts a reload and returns.
+    pub fn begin_reload(&self) -> Pending<Result<Report, ReloadError>> {
+        self.begin_reload_with(ReloadOptions::default())
+    }
+
+    /// Starts a reload as asked and returns.
+    pub fn begin_reload_with(&self, options: ReloadOptions) -> Pending<Result<Report, ReloadError>> {
+        self.time.spawn(self.engine.reload(options))
+    }
+
+    /// What a reload would do.
+    pub fn plan(&self) -> Result<Plan, ReloadError> {
+        self.time.block_on(self.engine.plan(ReloadOptions::default()))
+    }
+
+    /// Calls a function.
+    pub fn call(&self, module: &str, function: &str) -> Result<Value, CallError> {
+        self.time.block_on(self.engine.call(module, function, Vec::new()))
+    }
+
+    /// Calls a function, which must return.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ask(&self, module: &str, function: &str) -> Value {
+        self.call(module, function).unwrap_or_else(|error| panic!("{module}.{function}: {error}"))
+    }
+
+    /// Starts a call and returns.
+    pub fn begin_call(&self, module: &str, function: &str) -> Pending<Result<Value, CallError>> {
+        let handle = self.engine.handle(module, function);
+        self.time.spawn(async move { handle.call(Vec::new()).await })
+    }
+
+    /// Calls a route, `METHOD /path`.
+    pub fn call_route(&self, route: &str) -> Result<Value, CallError> {
+        self.time.block_on(self.engine.call_registered("route", route, Vec::new()))
+    }
+
+    /// Unregisters a module.
+    pub fn unregister(&self, module: &str, force: bool) -> Result<Report, ReloadError> {
+        self.time.block_on(self.engine.unregister(module, force))
+    }
+
+    /// Opens a latch that scripts wait for.
+    pub fn open(&self, latch: &str) {
+        self.trace.open(latch);
+    }
+
+    /// Waits until a script has noted `text`.
+    ///
+    /// # Panics
+    /// If none does.
+    pub fn until_noted(&self, text: &str) {
+        self.until(&format!("a note `{text}`"), || self.trace.notes().iter().any(|note| note == text));
+    }
+
+    /// Waits until `reached`.
+    ///
+    /// # Panics
+    /// If it never is, naming `what`.
+    pub fn until(&self, what: &str, reached: impl FnMut() -> bool) {
+        let reached = self.time.until(PATIENCE, reached);
+        assert!(reached, "no {what} in {PATIENCE:?}\n{}", self.trace.text());
+    }
+
+    /// What scripts noted, and forgets every line so far.
+    pub fn take_notes(&self) -> Vec<String> {
+        let notes = self.trace.notes();
+        self.trace.clear();
+        notes
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+
+    /// What the engine shows of itself.
+    pub fn status(&self) -> Status {
+        self.engine.status()
+    }
+
+    /// Everything a failed reload must leave as it was, as text.
+    pub fn digest(&self) -> String {
+        digest(&self.engine)
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The clock and what runs on it.
+    pub fn time(&self) -> &Time {
+        &self.time
+    }
+
+    /// The sources.
+    pub fn sources(&self) -> &MemorySources {
+        &self.shelf.sources
+    }
+
+    /// Where its sources are, native ones too.
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.time.clear();
+    }
+}
+
+/// An error with all its causes.
+pub fn because(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
