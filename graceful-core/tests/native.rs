@@ -1,5 +1,4 @@
 //! The whole path of one reload, with nothing but native modules.
-#![allow(clippy::disallowed_methods, reason = "the test is the host: it brings the clock")]
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -14,7 +14,8 @@ use crate::generation::Instance;
 use crate::hook::HookRun;
 use crate::journal::Entry;
 use crate::lifecycle::{Hook, HookError};
-use crate::manifest::{CheckpointMode, Manifest};
+use crate::manifest::CheckpointMode;
+use crate::module::Module;
 use crate::report::DrainPolicy;
 use crate::source::Name;
 
@@ -114,19 +115,18 @@ impl Transaction {
         let generation = Generation(self.base.0 + 1);
         for name in self.load_order() {
             let new = self.world.instance_at(&name, generation).expect("it was staged");
-            let Some(manifest) = self.staged_manifest(&name).filter(|manifest| manifest.registered) else {
-                continue;
-            };
+            let Some(module) = new.module().filter(|module| module.manifest().registered) else { continue };
+            let hooks = module.manifest().hooks;
             let first = !new.initialised.swap(true, Ordering::AcqRel);
             if first && self.base != Generation::default() {
                 self.journal.entries.push(Entry::Initialised { new: new.clone(), done: false });
-                if manifest.hooks.init {
+                if hooks.init {
                     self.hook(&new, Hook::Init, generation).await?;
                 }
                 if let Some(Entry::Initialised { done, .. }) = self.journal.entries.last_mut() {
                     *done = true;
                 }
-            } else if !first && manifest.hooks.after_reload {
+            } else if !first && hooks.after_reload {
                 self.hook(&new, Hook::AfterReload, generation).await?;
             }
         }
@@ -163,9 +163,12 @@ impl Transaction {
         (old.source.backend == new.source.backend).then_some((old, new))
     }
 
-    pub(super) fn staged_manifest(&self, name: &Name) -> Option<Manifest> {
-        let staged = self.staging.as_ref()?.staged.iter().find(|instance| instance.name == *name)?;
-        Some(staged.module()?.manifest().clone())
+    /// The staged code of a module.
+    pub(super) fn staged(&self, name: &Name) -> Option<Arc<dyn Module>> {
+        let generation = self.staging.as_ref()?.generation;
+        let staged =
+            self.world.instance_at(name, generation).filter(|instance| instance.born == generation)?;
+        staged.module().cloned()
     }
 
     fn has_reload_hook(&self, name: &Name) -> bool {
@@ -178,9 +181,9 @@ impl Transaction {
 
     /// The live code says how its state is protected: it is what a rollback goes back to.
     fn mode(&self, name: &Name) -> CheckpointMode {
-        let old = self.pair(name).and_then(|(old, _)| Some(old.module()?.manifest().clone()));
-        old.filter(|manifest| manifest.registered)
-            .map_or(CheckpointMode::Auto, |manifest| manifest.checkpoint)
+        let old = self.pair(name).and_then(|(old, _)| old.module().cloned());
+        let registered = old.filter(|module| module.manifest().registered);
+        registered.map_or(CheckpointMode::Auto, |module| module.manifest().checkpoint)
     }
 
     fn is_exclusive(&self, name: &Name) -> bool {

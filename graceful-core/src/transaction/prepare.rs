@@ -118,7 +118,7 @@ impl Transaction {
         for (name, load) in &changes.loads {
             let was =
                 load.live.as_ref().and_then(|live| live.module()).is_some_and(|m| m.manifest().registered);
-            if was && !self.staged_manifest(name).is_some_and(|manifest| manifest.registered) {
+            if was && !self.staged(name).is_some_and(|module| module.manifest().registered) {
                 warnings
                     .push((name.clone(), format!("{name} no longer registers itself: its hooks are gone")));
             }
