@@ -18,19 +18,20 @@ pub mod version;
 pub mod source;
 pub mod manifest;
 pub mod limits;
-pub mod plan;
-pub mod event;
-pub mod report;
-pub mod failure;
 // parts
 pub mod clock;
 pub mod graph;
 pub mod gate;
 pub mod intent;
 pub mod lease;
-pub mod scope;
-// what others implement
 pub mod lifecycle;
+pub mod scope;
+// what a reload says
+pub mod plan;
+pub mod event;
+pub mod report;
+pub mod failure;
+// what others implement
 pub mod module;
 pub mod generation;
 pub mod dispatch;
