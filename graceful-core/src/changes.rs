@@ -191,10 +191,11 @@ impl<'a> Draft<'a> {
             let staying = |name: &&Name| !self.inputs.options.remove.contains(*name);
             let dependents: Vec<Name> = graph.dependents(name).filter(staying).cloned().collect();
             drop(graph);
-            if !dependents.is_empty() && !self.inputs.options.force {
+            if !dependents.is_empty() && !self.inputs.options.leave_dependents {
                 return Err(Failure::InUse { module: name.clone(), dependents });
             }
             self.loads.remove(name);
+            self.queue.retain(|queued| queued != name);
             self.leaving.insert(name.clone(), (live, Reason::Unregistered));
         }
         Ok(())

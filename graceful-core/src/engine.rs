@@ -4,6 +4,7 @@ mod builder;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -22,6 +23,7 @@ use crate::native::NativeBackend;
 use crate::plan::Plan;
 use crate::report::{OnBusy, Outcome, ReloadOptions, Report};
 use crate::source::{Found, Name, SourceError, Sources};
+use crate::staging::panic_text;
 use crate::status::{EngineState, LastReload};
 use crate::transaction::Transaction;
 
@@ -78,13 +80,24 @@ impl Inner {
         let transaction = Transaction::new(self.clone(), options, ticket.clone());
         let engine = self.clone();
         let outcome: BoxFuture<'static, Outcomes> = Box::pin(async move {
-            let result = transaction.run().await;
+            let result = AssertUnwindSafe(transaction.run()).catch_unwind().await;
+            let result = result.unwrap_or_else(|panic| Err(engine.panicked(&panic)));
             engine.finished(&result);
             result
         });
         let running = Running { ticket, outcome: outcome.shared() };
         *slot = Some(running.clone());
         Ok((running, true))
+    }
+
+    /// The engine itself panicked: whatever was staged is dropped, and the old code serves as it is left.
+    fn panicked(&self, panic: &Box<dyn std::any::Any + Send>) -> ReloadError {
+        self.world.scrub();
+        let message = panic_text(panic);
+        let report = Report::empty(Outcome::Stuck, self.world.gate.live().0);
+        let left = vec![format!("the engine: {message}")];
+        let kind = Box::new(ReloadErrorKind::Internal { message });
+        ReloadError { kind, phase: Phase::Plan, report: Box::new(report), left }
     }
 
     fn finished(&self, result: &Outcomes) {
@@ -234,7 +247,8 @@ impl Engine {
     pub async fn unregister(&self, module: &str, force: bool) -> Outcomes {
         let remove = BTreeSet::from([Name::from(module)]);
         let changed = Some(BTreeSet::new());
-        self.reload(ReloadOptions { remove, force, changed, ..ReloadOptions::default() }).await
+        self.reload(ReloadOptions { remove, leave_dependents: force, changed, ..ReloadOptions::default() })
+            .await
     }
 
     /// The modules that are loaded for their own sake. Takes effect at the next reload.

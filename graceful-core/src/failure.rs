@@ -143,6 +143,12 @@ pub enum ReloadErrorKind {
     /// `reload` was called from inside a hook of a running reload.
     #[error("reload was called inside a reload's own hook; the running reload goes on")]
     Nested,
+    /// The engine itself panicked: a bug of `graceful`.
+    #[error("the engine panicked: {message}")]
+    Internal {
+        /// What the panic said.
+        message: String,
+    },
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
@@ -171,6 +177,7 @@ impl ReloadErrorKind {
             Busy => "GR0115",
             Nested => "GR0116",
             Abandoned => "GR0117",
+            Internal { .. } => "GR0118",
         })
     }
 

@@ -222,6 +222,19 @@ impl World {
         }
     }
 
+    /// Takes out whatever is newer than the live generation, and opens every gate: the last resort after a
+    /// panic of the engine itself.
+    pub(crate) fn scrub(&self) {
+        let live = self.gate.live();
+        let mut dropped = Vec::new();
+        for instances in self.modules.write().unwrap().values_mut() {
+            dropped.extend(instances.extract_if(.., |instance| instance.born > live));
+        }
+        *self.in_flight.write().unwrap() = InFlight::default();
+        self.gate.open();
+        drop(dropped);
+    }
+
     /// Sends an event of the running reload.
     pub fn emit(&self, kind: EventKind) {
         self.events.emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);

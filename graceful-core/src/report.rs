@@ -47,6 +47,8 @@ pub struct ReloadOptions {
     pub drain: DrainPolicy,
     /// Modules to unregister: they leave although their source is there.
     pub remove: BTreeSet<Name>,
+    /// Unregister them although modules that stay require them; those keep what they hold.
+    pub leave_dependents: bool,
     /// Modules to load although no entry requires them.
     pub load: BTreeSet<Name>,
 }
