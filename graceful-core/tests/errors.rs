@@ -102,6 +102,7 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
         Busy,
         Nested,
         Abandoned,
+        Internal { message: "no".into() },
     ]
 }
 
