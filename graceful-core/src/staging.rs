@@ -2,8 +2,9 @@
 //! could not be foreseen. Imports never nest on the native stack, however deep they are.
 
 mod import;
+mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 
@@ -16,7 +17,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 
 use crate::backend::{Finalize, StageCx, Txn, TxnCx};
-use crate::changes::{Backends, Changes, Inputs, discover, next_edges};
+use crate::changes::{Backends, Changes, Inputs, next_edges};
 use crate::error::{Place, ScriptError, ScriptErrorKind};
 use crate::event::EventKind;
 use crate::failure::ReloadErrorKind;
@@ -25,7 +26,7 @@ use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
 use crate::module::Module;
-use crate::plan::{Action, Step};
+
 use crate::scope::Scope;
 use crate::source::Name;
 use import::{Reply, Request, Requests};
@@ -251,79 +252,6 @@ impl Staging {
                 || ScriptError::new(ScriptErrorKind::Import, format!("module `{name}` was not staged"));
             let _ = reply.send(found.ok_or_else(missing));
         }
-    }
-
-    fn import(&mut self, request: Request, inputs: &Inputs, changes: &mut Changes, jobs: &mut Vec<Job>) {
-        match self.schedule(&request, inputs, changes, jobs) {
-            Ok(todo) => jobs.push(Job { todo, running: None, waiting: Some((request.name, request.reply)) }),
-            Err(failure) => {
-                let mut error = ScriptError::new(ScriptErrorKind::Import, failure.to_string());
-                if let Some(place) = request.place {
-                    error = error.at(place);
-                }
-                self.failure = Some(failure);
-                let _ = request.reply.send(Err(error));
-            }
-        }
-    }
-
-    /// What must be staged for a request, dependencies first.
-    fn schedule(
-        &self,
-        request: &Request,
-        inputs: &Inputs,
-        changes: &mut Changes,
-        jobs: &[Job],
-    ) -> Result<VecDeque<Name>, ReloadErrorKind> {
-        for kept in changes.keep(&request.name) {
-            self.world.in_flight.write().unwrap().pending.remove(&kept);
-        }
-        let live = self.world.instance_at(&request.name, self.base()).is_some();
-        let stays = live && !changes.contains(&request.name);
-        if !stays && !changes.loads.contains_key(&request.name) {
-            let by = (&request.from, request.place.clone());
-            for (name, load) in discover(inputs, changes, &request.name, by)? {
-                self.world.in_flight.write().unwrap().pending.insert(name.clone());
-                let (module, backend) = (name.clone(), load.source.backend.clone());
-                let reason = load.reason.clone();
-                changes.plan.steps.push(Step { module, backend, action: Action::Load, reason });
-                changes.order.push(name.clone());
-                changes.loads.insert(name, load);
-            }
-        }
-        let running: Vec<&Name> =
-            jobs.iter().filter_map(|job| job.running.as_ref()).map(|(name, _)| name).collect();
-        let todo = self.pending_below(&request.name, changes);
-        if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
-            let mut path: Vec<Name> = running[back..].iter().map(|name| (*name).clone()).collect();
-            if path.first() != Some(&request.name) {
-                path.push(request.name.clone());
-            }
-            path.push(path[0].clone());
-            return Err(ReloadErrorKind::Cycle { path });
-        }
-        Ok(todo)
-    }
-
-    fn pending_below(&self, name: &Name, changes: &Changes) -> VecDeque<Name> {
-        let mut ordered = VecDeque::new();
-        let mut seen = BTreeSet::new();
-        let mut stack = vec![(name.clone(), false)];
-        while let Some((name, below_done)) = stack.pop() {
-            if below_done {
-                ordered.push_back(name);
-            } else if changes.loads.contains_key(&name)
-                && self.instance(&name).is_none()
-                && seen.insert(name.clone())
-            {
-                let requires =
-                    changes.loads[&name].compiled.requires.iter().filter(|require| !require.deferred);
-                let below: Vec<Name> = requires.map(|require| require.name.clone()).collect();
-                stack.push((name, true));
-                stack.extend(below.into_iter().rev().map(|name| (name, false)));
-            }
-        }
-        ordered
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Draft;
+use super::draft::Draft;
 use crate::graph::{self, Node};
 use crate::source::Name;
 

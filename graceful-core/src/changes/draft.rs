@@ -1,0 +1,256 @@
+//! A plan while it is being made: what changed, what that takes in, what it lets go of.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::{Changes, Failure, Inputs, Load, next_edges};
+use crate::error::Place;
+use crate::gate::Generation;
+use crate::generation::Instance;
+use crate::graph::{self, Node};
+use crate::plan::{Action, Plan, Reason, Step};
+use crate::source::{Found, Hash, Name, Source};
+
+pub(super) struct Draft<'a> {
+    pub(super) inputs: &'a Inputs,
+    pub(super) base: Generation,
+    pub(super) loads: BTreeMap<Name, Load>,
+    pub(super) leaving: BTreeMap<Name, (Arc<Instance>, Reason)>,
+    pub(super) queue: VecDeque<Name>,
+    pub(super) next_rank: u64,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(inputs: &'a Inputs) -> Self {
+        let world = &inputs.world;
+        let next_rank = world.next_rank.load(std::sync::atomic::Ordering::Acquire);
+        let base = world.gate.live();
+        let (loads, leaving, queue) = Default::default();
+        Self { inputs, base, loads, leaving, queue, next_rank }
+    }
+
+    pub(super) fn live(&self, name: &Name) -> Option<Arc<Instance>> {
+        self.inputs.world.instance_at(name, self.base)
+    }
+
+    /// Finds what changed: by hash, never by time.
+    pub(super) fn scan(&mut self) -> Result<(), Failure> {
+        let scanned: Vec<Arc<Instance>> = match &self.inputs.options.changed {
+            Some(names) if !self.inputs.options.force => {
+                names.iter().filter_map(|name| self.live(name)).collect()
+            }
+            _ => self.inputs.world.live_all(),
+        };
+        for live in scanned {
+            match self.read(&live.name)? {
+                Found::Source(source)
+                    if source.hash != live.source.hash || source.backend != live.source.backend =>
+                {
+                    self.load(source, Some(live), Reason::Changed)?;
+                }
+                Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
+                Found::Source(_) => {}
+                Found::Missing { .. } => {
+                    self.leaving.insert(live.name.clone(), (live, Reason::SourceGone));
+                }
+            }
+        }
+        for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
+            if self.live(name).is_none() && !self.loads.contains_key(name) {
+                self.entry(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn entry(&mut self, name: &Name) -> Result<(), Failure> {
+        match self.read(name)? {
+            Found::Source(source) => self.load(source, None, Reason::Entry),
+            Found::Missing { searched } => {
+                let by = "the app's entries".to_owned();
+                Err(Failure::Missing { module: name.clone(), by, place: None, searched })
+            }
+        }
+    }
+
+    pub(super) fn unregister(&mut self) -> Result<(), Failure> {
+        for name in &self.inputs.options.remove {
+            let live = self.live(name).ok_or_else(|| Failure::NoModule { module: name.clone() })?;
+            let graph = self.inputs.world.graph.lock().unwrap();
+            let staying = |name: &&Name| !self.inputs.options.remove.contains(*name);
+            let dependents: Vec<Name> = graph.dependents(name).filter(staying).cloned().collect();
+            drop(graph);
+            if !dependents.is_empty() && !self.inputs.options.leave_dependents {
+                return Err(Failure::InUse { module: name.clone(), dependents });
+            }
+            self.loads.remove(name);
+            self.queue.retain(|queued| queued != name);
+            self.leaving.insert(name.clone(), (live, Reason::Unregistered));
+        }
+        Ok(())
+    }
+
+    /// Takes in everything that depends, directly or not, on what changed.
+    pub(super) fn widen(&mut self) {
+        for (name, dependency) in self.inputs.widened.clone() {
+            if let Some(live) = self.live(&name) {
+                self.again(live, Reason::NewEdge(dependency));
+            }
+        }
+        let gone = self.leaving.iter().filter(|(_, (_, reason))| *reason == Reason::SourceGone);
+        let seeds: Vec<Name> = self.loads.keys().chain(gone.map(|(name, _)| name)).cloned().collect();
+        let affected = self.inputs.world.graph.lock().unwrap().affected(&seeds);
+        for (name, through) in affected {
+            if let Some(live) = self.live(&name).filter(|_| !self.leaving.contains_key(&name)) {
+                self.again(live, Reason::DependsOn(through));
+            }
+        }
+    }
+
+    /// Reloads a live module from the source it has.
+    pub(super) fn again(&mut self, live: Arc<Instance>, reason: Reason) {
+        let name = live.name.clone();
+        let (source, compiled, rank) = (live.source.clone(), live.compiled.clone(), live.rank);
+        let load = Load { source, compiled, live: Some(live), reason, rank };
+        if let Entry::Vacant(entry) = self.loads.entry(name.clone()) {
+            entry.insert(load);
+            self.queue.push_back(name);
+        }
+    }
+
+    pub(super) fn load(
+        &mut self,
+        source: Source,
+        live: Option<Arc<Instance>>,
+        reason: Reason,
+    ) -> Result<(), Failure> {
+        let name = source.name.clone();
+        let Some(backend) = self.inputs.backends.get(&source.backend) else {
+            return Err(Failure::NoBackend { module: name, origin: source.origin, backend: source.backend });
+        };
+        let compiled =
+            backend.compile(&source).map_err(|error| Failure::Load { module: name.clone(), error })?;
+        let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
+        self.loads.insert(name.clone(), Load { source: Arc::new(source), compiled, live, reason, rank });
+        self.queue.push_back(name);
+        Ok(())
+    }
+
+    /// Follows the requires of everything in the set, and reads what is new.
+    pub(super) fn close_over_requires(&mut self) -> Result<(), Failure> {
+        while let Some(name) = self.queue.pop_front() {
+            let requires = self.loads[&name].compiled.requires.clone();
+            for require in requires {
+                self.require(&require.name, &name, Some(require.place), require.deferred)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn require(
+        &mut self,
+        name: &Name,
+        by: &Name,
+        place: Option<Place>,
+        deferred: bool,
+    ) -> Result<(), Failure> {
+        let leaving = self.leaving.contains_key(name);
+        if self.loads.contains_key(name) || (!leaving && self.live(name).is_some()) {
+            return Ok(());
+        }
+        let searched = match self.read(name)? {
+            Found::Source(source) if !leaving => {
+                return self.load(source, None, Reason::RequiredBy(by.clone()));
+            }
+            // Unregistered by force: its dependents keep what they hold.
+            Found::Source(_) => return Ok(()),
+            Found::Missing { searched } => searched,
+        };
+        if deferred {
+            // It may never run; if it does, it fails there and then.
+            return Ok(());
+        }
+        let by = place.as_ref().map_or(by.to_string(), |place| format!("{by} at {place}"));
+        Err(Failure::Missing { module: name.clone(), by, place, searched })
+    }
+
+    pub(super) fn read(&self, name: &Name) -> Result<Found, Failure> {
+        (self.inputs.find)(name)
+            .map_err(|error| Failure::Unreadable { module: name.clone(), reason: error.reason })
+    }
+
+    /// Lets go of what no entry reaches any more. Only where an edge or a module went away, so that a reload
+    /// that removes nothing costs nothing here.
+    pub(super) fn retire(&mut self) {
+        let lost_edge = |load: &Load| {
+            let live = load.live.as_ref();
+            live.is_some_and(|live| live.edges().keys().any(|to| !next_edges(load).contains_key(to)))
+        };
+        if self.leaving.is_empty() && !self.loads.values().any(lost_edge) {
+            return;
+        }
+        let mut graph = self.inputs.world.graph.lock().unwrap().clone();
+        for (name, load) in &self.loads {
+            graph.replace(name, next_edges(load));
+        }
+        for name in self.leaving.keys() {
+            graph.remove(name);
+        }
+        let kept = self.inputs.world.kept.lock().unwrap().clone();
+        let roots = self.inputs.entries.iter().chain(&self.inputs.options.load).chain(&kept);
+        let reachable = graph.reachable(roots);
+        for live in self.inputs.world.live_all() {
+            if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {
+                self.loads.remove(&live.name);
+                self.leaving.insert(live.name.clone(), (live, Reason::NotRequired));
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Changes, Failure> {
+        self.rank_new();
+        let nodes = self.loads.iter().map(|(name, load)| {
+            let after = load.compiled.requires.iter().filter(|require| !require.deferred);
+            (
+                name.clone(),
+                Node { rank: load.rank, after: after.map(|require| require.name.clone()).collect() },
+            )
+        });
+        let order = graph::order(&nodes.collect()).map_err(|path| Failure::Cycle { path })?;
+        let plan = Plan {
+            base: self.base,
+            steps: self.steps(&order),
+            unload: self.unload_order(),
+            fingerprint: self.fingerprint(),
+        };
+        let leaving = self.leaving.into_iter().map(|(name, (instance, _))| (name, instance)).collect();
+        Ok(Changes { plan, loads: self.loads, order, leaving })
+    }
+
+    pub(super) fn steps(&self, order: &[Name]) -> Vec<Step> {
+        let loads = order.iter().map(|name| {
+            let load = &self.loads[name];
+            let action = if load.live.is_some() { Action::Reload } else { Action::Load };
+            let backend = load.source.backend.clone();
+            Step { module: name.clone(), backend, action, reason: load.reason.clone() }
+        });
+        let leaving = self.leaving.iter().map(|(name, (instance, reason))| {
+            let action = if *reason == Reason::NotRequired { Action::Retire } else { Action::Remove };
+            let backend = instance.source.backend.clone();
+            Step { module: name.clone(), backend, action, reason: reason.clone() }
+        });
+        loads.chain(leaving).collect()
+    }
+
+    pub(super) fn fingerprint(&self) -> String {
+        let mut text = format!("{}\n", self.base);
+        for (name, load) in &self.loads {
+            text.push_str(&format!("{name} {}\n", load.source.hash));
+        }
+        for name in self.leaving.keys() {
+            text.push_str(&format!("{name} leaves\n"));
+        }
+        Hash::of(text.as_bytes()).to_string()
+    }
+}

@@ -1,0 +1,92 @@
+//! What must be staged for a request that the plan did not foresee, and finding cycles in it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::import::Request;
+use super::{Job, Staging};
+use crate::changes::{Changes, Inputs, discover};
+use crate::error::{ScriptError, ScriptErrorKind};
+use crate::failure::ReloadErrorKind;
+use crate::plan::{Action, Step};
+use crate::source::Name;
+
+impl Staging {
+    pub(super) fn import(
+        &mut self,
+        request: Request,
+        inputs: &Inputs,
+        changes: &mut Changes,
+        jobs: &mut Vec<Job>,
+    ) {
+        match self.schedule(&request, inputs, changes, jobs) {
+            Ok(todo) => jobs.push(Job { todo, running: None, waiting: Some((request.name, request.reply)) }),
+            Err(failure) => {
+                let mut error = ScriptError::new(ScriptErrorKind::Import, failure.to_string());
+                if let Some(place) = request.place {
+                    error = error.at(place);
+                }
+                self.failure = Some(failure);
+                let _ = request.reply.send(Err(error));
+            }
+        }
+    }
+
+    /// What must be staged for a request, dependencies first.
+    fn schedule(
+        &self,
+        request: &Request,
+        inputs: &Inputs,
+        changes: &mut Changes,
+        jobs: &[Job],
+    ) -> Result<VecDeque<Name>, ReloadErrorKind> {
+        for kept in changes.keep(&request.name) {
+            self.world.in_flight.write().unwrap().pending.remove(&kept);
+        }
+        let live = self.world.instance_at(&request.name, self.base()).is_some();
+        let stays = live && !changes.contains(&request.name);
+        if !stays && !changes.loads.contains_key(&request.name) {
+            let by = (&request.from, request.place.clone());
+            for (name, load) in discover(inputs, changes, &request.name, by)? {
+                self.world.in_flight.write().unwrap().pending.insert(name.clone());
+                let (module, backend) = (name.clone(), load.source.backend.clone());
+                let reason = load.reason.clone();
+                changes.plan.steps.push(Step { module, backend, action: Action::Load, reason });
+                changes.order.push(name.clone());
+                changes.loads.insert(name, load);
+            }
+        }
+        let running: Vec<&Name> =
+            jobs.iter().filter_map(|job| job.running.as_ref()).map(|(name, _)| name).collect();
+        let todo = self.pending_below(&request.name, changes);
+        if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
+            let mut path: Vec<Name> = running[back..].iter().map(|name| (*name).clone()).collect();
+            if path.first() != Some(&request.name) {
+                path.push(request.name.clone());
+            }
+            path.push(path[0].clone());
+            return Err(ReloadErrorKind::Cycle { path });
+        }
+        Ok(todo)
+    }
+
+    fn pending_below(&self, name: &Name, changes: &Changes) -> VecDeque<Name> {
+        let mut ordered = VecDeque::new();
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![(name.clone(), false)];
+        while let Some((name, below_done)) = stack.pop() {
+            if below_done {
+                ordered.push_back(name);
+            } else if changes.loads.contains_key(&name)
+                && self.instance(&name).is_none()
+                && seen.insert(name.clone())
+            {
+                let requires =
+                    changes.loads[&name].compiled.requires.iter().filter(|require| !require.deferred);
+                let below: Vec<Name> = requires.map(|require| require.name.clone()).collect();
+                stack.push((name, true));
+                stack.extend(below.into_iter().rev().map(|name| (name, false)));
+            }
+        }
+        ordered
+    }
+}
