@@ -1,0 +1,165 @@
+//! One source as a tree: what it imports, what it exports, and where it changes a state in place.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{Compiled, Place, Require, ScriptError, Source};
+use rhai::{AST, ASTNode, Engine, Expr, FnAccess, Position, Stmt, StmtBlock};
+
+use crate::error;
+
+/// The modules that are always there under their own name.
+pub(crate) const BUILTIN: [&str; 4] = ["graceful", "fiber", "http", "log"];
+
+/// Methods that change a value in place without running a script.
+const CHANGING: [&str; 12] =
+    ["push", "append", "insert", "pop", "shift", "remove", "clear", "truncate", "reverse", "set", "mixin", "pad"];
+
+/// A source that was parsed.
+pub(crate) struct Program {
+    pub(crate) source: Arc<Source>,
+    pub(crate) ast: AST,
+    /// The top level as one expression, so that it can be run in a frame of our own.
+    pub(crate) body: Expr,
+    /// Its public functions, by name and number of parameters.
+    pub(crate) exports: BTreeSet<(String, usize)>,
+    /// Where a statement reads an entry of a table to write it back.
+    pub(crate) updates: BTreeSet<(usize, usize)>,
+}
+
+/// Parses `source`. Pure: the engine is only asked how to read.
+///
+/// # Errors
+/// The first thing in it that does not parse.
+pub(crate) fn compile(engine: &Engine, source: &Source) -> Result<Compiled, ScriptError> {
+    let text = text_of(source)?;
+    let mut ast = engine.compile(text).map_err(|wrong| error::syntax(&wrong, source))?;
+    ast.set_source(source.origin.as_str());
+    let statements = ast.statements().iter().cloned();
+    let body = Expr::Stmt(Box::new(StmtBlock::new(statements, Position::NONE, Position::NONE)));
+    let mut scan = Scan { origin: &source.origin, requires: Vec::new(), updates: BTreeSet::new() };
+    let top_level = ast.statements().as_ptr_range();
+    ast.walk(&mut |path: &[ASTNode]| {
+        let inside = |root: &ASTNode| matches!(root, ASTNode::Stmt(root) if top_level.contains(&(*root as *const Stmt)));
+        scan.node(path.last(), !path.first().is_some_and(inside));
+        true
+    });
+    let Scan { mut requires, updates, .. } = scan;
+    requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
+    let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
+    let named = public.filter(|f| !f.name.starts_with("anon$"));
+    let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
+    let program = Program { source: Arc::new(source.clone()), ast, body, exports, updates };
+    Ok(Compiled { requires, artifact: Arc::new(program) })
+}
+
+fn text_of(source: &Source) -> Result<&str, ScriptError> {
+    let bytes = source.text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&source.text);
+    std::str::from_utf8(bytes).map_err(|wrong| {
+        let before = &bytes[..wrong.valid_up_to()];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        let message = "the source is not UTF-8";
+        let place = Place::new(&source.origin, line as u32, column as u32);
+        ScriptError::new(ScriptErrorKind::Syntax, message).at(place).with_source(&source.text)
+    })
+}
+
+struct Scan<'a> {
+    origin: &'a str,
+    requires: Vec<Require>,
+    updates: BTreeSet<(usize, usize)>,
+}
+
+impl Scan<'_> {
+    fn node(&mut self, node: Option<&ASTNode>, deferred: bool) {
+        match node {
+            Some(ASTNode::Stmt(Stmt::Import(import, _))) => self.import(&import.0, deferred),
+            Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.chain(&assignment.1.lhs),
+            Some(ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))) if changes(chain) => self.chain(chain),
+            _ => {}
+        }
+    }
+
+    fn import(&mut self, path: &Expr, deferred: bool) {
+        if let Expr::StringConstant(name, at) = path
+            && !BUILTIN.contains(&name.as_str())
+        {
+            let place = error::place(self.origin, *at);
+            self.requires.push(Require { name: name.as_str().into(), place, deferred });
+        }
+    }
+
+    /// Every step of a chain that is written back once the last one is done.
+    fn chain(&mut self, mut link: &Expr) {
+        while let Expr::Dot(pair, ..) | Expr::Index(pair, ..) = link {
+            if let (Some(line), Some(column)) = (link.position().line(), link.position().position()) {
+                self.updates.insert((line, column));
+            }
+            link = &pair.rhs;
+        }
+    }
+}
+
+/// Whether a chain ends in a method that changes what it is called on.
+fn changes(mut chain: &Expr) -> bool {
+    while let Expr::Dot(pair, ..) | Expr::Index(pair, ..) = chain {
+        chain = &pair.rhs;
+    }
+    matches!(chain, Expr::MethodCall(call, _) if CHANGING.contains(&call.name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiled(text: impl Into<Vec<u8>>) -> Result<Compiled, ScriptError> {
+        compile(&Engine::new(), &Source::new("web", "rhai", "app/web.rhai", text.into()))
+    }
+
+    fn shown(text: &str) -> Vec<String> {
+        let requires = compiled(text).unwrap().requires.into_iter();
+        requires.map(|r| format!("{} {}{}", r.place, r.name, if r.deferred { " deferred" } else { "" })).collect()
+    }
+
+    #[test]
+    fn ord_05_constant_imports_are_found_and_those_in_functions_are_deferred() {
+        let text = r#"
+            import "a" as a;
+            let on = 1; if on > 0 { import "b" as b; b::x() }
+            import "c" + on as computed;
+            import "graceful" as g;
+            fn later() { import "e" as e; e::x() }
+            let f = || { import "f" as f; f::x() };
+        "#;
+        let expected = [
+            "app/web.rhai:2:20 a",
+            "app/web.rhai:3:44 b",
+            "app/web.rhai:6:33 e deferred",
+            "app/web.rhai:7:33 f deferred",
+        ];
+        assert_eq!(shown(text), expected);
+    }
+
+    #[test]
+    fn public_functions_are_exported_by_name_and_arity() {
+        let made = compiled("fn a(x) {} fn a(x, y) {} private fn b() {} fn int.c() {} let d = || 1;").unwrap();
+        let program = made.artifact.downcast::<Program>().unwrap();
+        assert_eq!(program.exports, BTreeSet::from([("a".into(), 1), ("a".into(), 2)]));
+    }
+
+    #[test]
+    fn a_syntax_error_has_its_place_and_its_line() {
+        let error = compiled("let a = 1;\nlet b = = 2;").err().unwrap();
+        assert_eq!(error.to_string(), "app/web.rhai:2:9: unexpected '='");
+        assert_eq!(error.source_line.as_deref(), Some("let b = = 2;"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_and_other_encodings_are_told() {
+        assert!(compiled(b"\xef\xbb\xbflet a = 1;".to_vec()).is_ok());
+        let error = compiled(b"let a = 1;\nlet b = \"\xff\";".to_vec()).err().unwrap();
+        assert_eq!(error.to_string(), "app/web.rhai:2:10: the source is not UTF-8");
+    }
+}

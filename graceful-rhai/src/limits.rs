@@ -1,0 +1,47 @@
+//! What Rhai itself bounds: nesting, operations, sizes.
+
+/// The bounds of the interpreter. Time is bounded by the engine's own limits.
+///
+/// Rhai counts no bytes. A script that doubles a string takes all memory before any deadline passes, unless
+/// `string_size` is set; the same goes for `array_size`. Both make Rhai measure every array and map that a function
+/// is given by reference or returns, which costs time in proportion to its size, and so they are off by default.
+/// `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep functions may call each other, across Rhai modules too.
+    pub call_levels: usize,
+    /// How deep expressions and statements may nest, at the top level and inside functions.
+    pub expression_depth: usize,
+    /// How many operations one entry into a module may take; `None` for any number.
+    pub operations: Option<u64>,
+    /// How long a string may get, in bytes.
+    pub string_size: Option<usize>,
+    /// How long an array or blob may get, nested ones counted in.
+    pub array_size: Option<usize>,
+    /// How many entries a map may get, nested ones counted in.
+    pub map_size: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call_levels: 64,
+            expression_depth: 64,
+            operations: None,
+            string_size: None,
+            array_size: None,
+            map_size: None,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn apply(&self, engine: &mut rhai::Engine) {
+        engine.set_max_call_levels(self.call_levels);
+        engine.set_max_expr_depths(self.expression_depth, self.expression_depth);
+        engine.set_max_operations(self.operations.unwrap_or(0));
+        engine.set_max_string_size(self.string_size.unwrap_or(0));
+        engine.set_max_array_size(self.array_size.unwrap_or(0));
+        engine.set_max_map_size(self.map_size.unwrap_or(0));
+    }
+}

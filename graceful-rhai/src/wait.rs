@@ -1,0 +1,112 @@
+//! Waiting on a thread of our own: for a future, for time, for what another task answers; stopped like code that runs.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+use futures_util::future::BoxFuture;
+use graceful_core::Clock;
+
+use crate::watch::{self, Stop};
+
+/// How often a wait looks whether it was stopped.
+const LOOK: Duration = Duration::from_millis(10);
+
+struct Wakes {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+/// Drives `future` on this thread to its end.
+///
+/// # Errors
+/// What stopped the code that waits.
+pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Stop> {
+    let mut future = pin!(future);
+    let wakes = Arc::new(Wakes { thread: std::thread::current(), woken: AtomicBool::new(true) });
+    let waker = Waker::from(wakes.clone());
+    let watched = watch::current();
+    loop {
+        if wakes.woken.swap(false, Ordering::AcqRel)
+            && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+        {
+            return Ok(output);
+        }
+        let Some(watched) = &watched else {
+            std::thread::park();
+            continue;
+        };
+        if let Some(stop) = watched.stop() {
+            return Err(stop);
+        }
+        let left = watched.until().map(|at| at.saturating_duration_since(Instant::now()));
+        std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK)));
+    }
+}
+
+/// A value that another task puts here once.
+pub(crate) struct Slot<T>(Arc<(Mutex<Option<T>>, Event)>);
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Arc::new((Mutex::new(None), Event::new())))
+    }
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn put(&self, value: T) {
+        *self.0.0.lock().unwrap() = Some(value);
+        self.0.1.notify(usize::MAX);
+    }
+
+    pub(crate) fn take(&self) -> Option<T> {
+        self.0.0.lock().unwrap().take()
+    }
+
+    pub(crate) async fn taken(&self) -> T {
+        loop {
+            let listener = self.0.1.listen();
+            if let Some(value) = self.take() {
+                return value;
+            }
+            listener.await;
+        }
+    }
+}
+
+/// Runs `future` where the host runs its tasks, and waits here for what it gives.
+///
+/// # Errors
+/// What stopped the code that waits.
+pub(crate) fn spawned<T: Send + 'static>(clock: &dyn Clock, future: BoxFuture<'static, T>) -> Result<T, Stop> {
+    let slot = Slot::default();
+    let into = slot.clone();
+    clock.spawn(Box::pin(async move { into.put(future.await) }));
+    wait(slot.taken())
+}
+
+/// Sleeps by the host's clock.
+///
+/// # Errors
+/// What stopped the code that sleeps.
+pub(crate) fn sleep(clock: &dyn Clock, duration: Duration) -> Result<(), Stop> {
+    spawned(clock, clock.sleep(duration))
+}

@@ -1,0 +1,142 @@
+//! What stops running code: a deadline, a cancelled call, a caller that went away, the end of a task.
+//!
+//! Rhai asks after every operation; whatever runs on this thread is watched by the innermost [`Watch`].
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use graceful_core::Lease;
+use rhai::Dynamic;
+
+use crate::overlay::Overlay;
+
+/// Why code was stopped. A script cannot catch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It ran longer than it may.
+    Late(Duration),
+    /// Its lease was cancelled.
+    Cancelled,
+    /// Whoever waited for it went away.
+    Dropped,
+    /// The task it runs in was cancelled.
+    Ended,
+}
+
+/// A task, as whatever runs in it sees it: where its turns end and begin.
+pub(crate) trait Turns: Send + Sync {
+    /// Called often: stays here while the task is frozen, and says whether it is over.
+    fn breathe(&self) -> Option<Stop>;
+
+    /// Whether it is over.
+    fn over(&self) -> Option<Stop>;
+
+    /// Ends the turn, so that no reload waits for it.
+    fn pause(&self);
+
+    /// Begins a turn, waiting while the task is frozen.
+    fn resume(&self) -> Option<Stop>;
+}
+
+/// What may stop the code that runs under it, and where its writes to state go.
+#[derive(Clone, Default)]
+pub(crate) struct Watch {
+    pub(crate) deadline: Option<(Instant, Duration)>,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) abort: Arc<AtomicBool>,
+    pub(crate) overlay: Option<Arc<Overlay>>,
+    pub(crate) task: Option<Arc<dyn Turns>>,
+    outer: Option<Arc<Watch>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Watch>>> = const { RefCell::new(None) };
+}
+
+/// Rhai counts operations; a look at the clock is worth this many of them.
+const EVERY: u64 = 64;
+
+/// Called by Rhai after each operation.
+pub(crate) fn progress(operations: u64) -> Option<Dynamic> {
+    if !operations.is_multiple_of(EVERY) {
+        return None;
+    }
+    current()?.stop().map(Dynamic::from)
+}
+
+/// What watches this thread.
+pub(crate) fn current() -> Option<Arc<Watch>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Where the module whose top level runs on this thread writes to its state.
+pub(crate) fn overlay() -> Option<Arc<Overlay>> {
+    CURRENT.with_borrow(|watch| watch.as_ref()?.overlay.clone())
+}
+
+impl Watch {
+    /// Watches a call: it stops when `lease` is cancelled.
+    pub(crate) fn call(lease: Option<Lease>) -> Self {
+        Self { lease, ..Self::default() }
+    }
+
+    /// The same, with a deadline from now.
+    pub(crate) fn within(mut self, budget: Duration) -> Self {
+        self.deadline = Some((Instant::now() + budget, budget));
+        self
+    }
+
+    /// The same, with the state that is written to in `overlay`.
+    pub(crate) fn writing_to(mut self, overlay: Arc<Overlay>) -> Self {
+        self.overlay = Some(overlay);
+        self
+    }
+
+    /// Runs `work` under this watch and under what watches the thread already.
+    pub(crate) fn over<T>(mut self, work: impl FnOnce() -> T) -> T {
+        self.outer = current();
+        let _entered = Entered(CURRENT.replace(Some(Arc::new(self))));
+        work()
+    }
+
+    /// Whether the code must stop. A task may stay here for as long as it is frozen.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        let over = self.look();
+        over.or_else(|| self.task.as_ref()?.breathe())
+    }
+
+    fn look(&self) -> Option<Stop> {
+        if let Some((at, budget)) = self.deadline
+            && Instant::now() >= at
+        {
+            return Some(Stop::Late(budget));
+        }
+        if self.abort.load(Ordering::Acquire) {
+            return Some(Stop::Dropped);
+        }
+        if self.lease.as_ref().is_some_and(Lease::is_cancelled) {
+            return Some(Stop::Cancelled);
+        }
+        // An outer task is only asked whether it is over: its turn cannot end below a call it is in the middle of.
+        let outer = self.outer.as_ref();
+        outer.and_then(|outer| outer.look().or_else(|| outer.task.as_ref()?.over()))
+    }
+
+    /// The nearest deadline.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let own = self.deadline.map(|(at, _)| at);
+        let outer = self.outer.as_ref().and_then(|outer| outer.until());
+        [own, outer].into_iter().flatten().min()
+    }
+}
+
+struct Entered(Option<Arc<Watch>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let left = CURRENT.replace(self.0.take());
+        drop(left);
+    }
+}
