@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, select};
 
 use crate::backend::Control;
+use crate::dispatch::{nested, suspended};
 use crate::engine::{Engine, Inner};
 use crate::error::CallError;
 use crate::failure::ReloadError;
@@ -66,7 +67,7 @@ impl Inner {
 
     async fn call(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let lease = match Lease::current() {
-            Some(lease) => lease.nested(module),
+            Some(lease) => nested(&self.world, &lease, module).await?,
             None => self.enter(module).await?,
         };
         let instance = self.seen(module, lease.generation())?;
@@ -75,7 +76,7 @@ impl Inner {
 
     fn call_blocking(&self, module: &Name, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let lease = match Lease::current() {
-            Some(lease) => lease.nested(module),
+            Some(lease) => lease.nested(module).map_err(|_| suspended(module))?,
             None => self.enter_blocking(module)?,
         };
         let instance = self.seen(module, lease.generation())?;
@@ -97,7 +98,7 @@ impl Inner {
             let missing = || CallError::NoModule { module: format!("{kind} {key}") };
             let owner = find(&self.world).ok_or_else(missing)?.owner;
             let lease = match Lease::current() {
-                Some(lease) => lease.nested(&owner),
+                Some(lease) => nested(&self.world, &lease, &owner).await?,
                 None => self.enter(&owner).await?,
             };
             let Some(entry) = find(&self.world) else {

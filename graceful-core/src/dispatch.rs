@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::future::select;
+
 use crate::error::CallError;
 use crate::gate::LeaseKind;
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::module::Module;
+use crate::source::Name;
 use crate::value::Value;
 
 /// Calls `function` of `instance`. Inside a lease the call is nested in it: same generation, never gated.
@@ -17,7 +20,10 @@ pub async fn call(
     function: &str,
     args: Vec<Value>,
 ) -> Result<Value, CallError> {
-    let lease = lease_for(world, instance)?;
+    let lease = match Lease::current() {
+        Some(lease) => nested(world, &lease, &instance.name).await?,
+        None => outside(world, instance)?,
+    };
     let module = loaded(instance)?;
     lease.scope(async move { module.call(function, args).await }).await?
 }
@@ -29,17 +35,36 @@ pub fn call_blocking(
     function: &str,
     args: Vec<Value>,
 ) -> Result<Value, CallError> {
-    let lease = lease_for(world, instance)?;
+    let lease = match Lease::current() {
+        Some(lease) => lease.nested(&instance.name).map_err(|_| suspended(&instance.name))?,
+        None => outside(world, instance)?,
+    };
     let _entered = lease.enter();
     loaded(instance)?.call_blocking(function, args)
 }
 
-fn lease_for(world: &World, instance: &Arc<Instance>) -> Result<Lease, CallError> {
-    match Lease::current() {
-        Some(lease) => Ok(lease.nested(&instance.name)),
-        None => Lease::open(&world.gate, &instance.name, LeaseKind::Call)
-            .map_err(|_| CallError::Suspended { module: instance.name.to_string() }),
+/// A lease nested in `lease`; waits while `module` is frozen, as long as calls wait.
+pub(crate) async fn nested(world: &World, lease: &Lease, module: &Name) -> Result<Lease, CallError> {
+    let until = world.clock.now() + world.call_wait;
+    loop {
+        let listener = world.gate.listen();
+        if let Ok(nested) = lease.nested(module) {
+            return Ok(nested);
+        }
+        let left = until.saturating_sub(world.clock.now());
+        if left.is_zero() {
+            return Err(CallError::GateTimeout { module: module.to_string(), waited: world.call_wait });
+        }
+        select(listener, world.clock.sleep(left)).await;
     }
+}
+
+fn outside(world: &World, instance: &Instance) -> Result<Lease, CallError> {
+    Lease::open(&world.gate, &instance.name, LeaseKind::Call).map_err(|_| suspended(&instance.name))
+}
+
+pub(crate) fn suspended(module: &Name) -> CallError {
+    CallError::Suspended { module: module.to_string() }
 }
 
 fn loaded(instance: &Arc<Instance>) -> Result<&Arc<dyn Module>, CallError> {

@@ -15,7 +15,6 @@ use crate::changes::{Backends, Changes, Inputs, Load, compute};
 use crate::clock::Clock;
 use crate::event::{Observer, Phase};
 use crate::failure::{ReloadError, ReloadErrorKind};
-use crate::gate::LeaseKind;
 use crate::generation::World;
 use crate::lease::Lease;
 use crate::limits::Limits;
@@ -58,8 +57,7 @@ impl Inner {
         self: &Arc<Self>,
         options: &ReloadOptions,
     ) -> Result<(Running, bool), ReloadError> {
-        let in_reload = |lease: Lease| matches!(lease.kind(), LeaseKind::Hook | LeaseKind::Stage);
-        if Lease::current().is_some_and(in_reload) {
+        if Lease::current().is_some_and(|lease| lease.is_of_reload()) {
             return Err(self.refuse(ReloadErrorKind::Nested));
         }
         let mut slot = self.running.lock().unwrap();

@@ -159,6 +159,19 @@ impl Gate {
         Ok(inner.issue(root, kind, self.live()))
     }
 
+    /// Admits a call from inside another one at that one's generation, unless the module is frozen.
+    pub(crate) fn admit_nested(
+        &self,
+        root: &Name,
+        generation: Generation,
+    ) -> Result<(u64, LeaseRecord), Shut> {
+        let mut inner = self.lock();
+        if inner.frozen.contains(root) {
+            return Err(Shut);
+        }
+        Ok(inner.issue(root, LeaseKind::Nested, generation))
+    }
+
     /// Admits a lease at a given generation, past every gate.
     pub(crate) fn admit_at(
         &self,

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::error::Place;
 use crate::event::{EventKind, Events};
-use crate::gate::{Gate, Generation, LeaseKind};
+use crate::gate::{Gate, Generation};
 use crate::graph::{Edge, Edges, Graph};
 use crate::lease::Lease;
 use crate::module::{Compiled, Module};
@@ -103,6 +104,8 @@ pub struct World {
     pub(crate) graph: Mutex<Graph>,
     pub(crate) in_flight: RwLock<InFlight>,
     pub(crate) reload: AtomicU64,
+    /// How long a call waits at a gate.
+    pub(crate) call_wait: Duration,
     pub(crate) next_rank: AtomicU64,
     /// Replaced instances that are not dropped yet.
     pub(crate) lingering: Mutex<Vec<Arc<Instance>>>,
@@ -111,7 +114,7 @@ pub struct World {
 }
 
 impl World {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(clock: Arc<dyn Clock>, call_wait: Duration) -> Arc<Self> {
         Arc::new(Self {
             gate: Arc::default(),
             events: Arc::default(),
@@ -121,6 +124,7 @@ impl World {
             graph: Mutex::default(),
             in_flight: RwLock::default(),
             reload: AtomicU64::new(0),
+            call_wait,
             next_rank: AtomicU64::new(0),
             lingering: Mutex::default(),
             kept: Mutex::default(),
@@ -201,7 +205,7 @@ impl World {
     }
 
     fn in_hook(&self) -> bool {
-        Lease::current().is_some_and(|lease| matches!(lease.kind(), LeaseKind::Hook | LeaseKind::Stage))
+        Lease::current().is_some_and(|lease| lease.is_of_reload())
     }
 
     fn has_edge(&self, from: &Arc<Instance>, name: &Name) -> bool {

@@ -116,10 +116,26 @@ impl Lease {
         self.0.intents.as_ref()
     }
 
-    /// A lease for a call from inside this one into `module`: same generation, same transaction.
-    pub fn nested(&self, module: &Name) -> Lease {
-        let (id, record) = self.0.gate.admit_at(module, LeaseKind::Nested, self.generation());
-        Self::issued(self.0.gate.clone(), id, record, self.0.intents.clone(), Some(self.clone()))
+    /// A lease for a call from inside this one into `module`: same generation, same transaction. Its gate
+    /// does not stop it, for its own call is one that the drain waits for; a freeze does, unless it belongs
+    /// to the reload.
+    ///
+    /// # Errors
+    /// [`Shut`] if the module is frozen: wait for a change of the gate and ask again.
+    pub fn nested(&self, module: &Name) -> Result<Lease, Shut> {
+        let gate = &self.0.gate;
+        let (id, record) = if self.is_of_reload() {
+            gate.admit_at(module, LeaseKind::Nested, self.generation())
+        } else {
+            gate.admit_nested(module, self.generation())?
+        };
+        Ok(Self::issued(gate.clone(), id, record, self.0.intents.clone(), Some(self.clone())))
+    }
+
+    /// Whether it is, or is nested in, a hook or a top level of a reload.
+    pub fn is_of_reload(&self) -> bool {
+        let own = matches!(self.0.kind, LeaseKind::Hook | LeaseKind::Stage);
+        own || self.0.parent.as_ref().is_some_and(Lease::is_of_reload)
     }
 
     /// Parks or unparks the call and every call it is nested in: a parked one asked for the reload that runs, so drain does not wait for
