@@ -397,3 +397,39 @@ fn nothing_is_left_for_later() {
     }
     none(found, "Do it, or say in the documents that it is to come.");
 }
+
+#[test]
+fn the_architecture_page_lists_the_files_of_core_in_reading_order() {
+    let page = file("docs/architecture.md");
+    let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let listed: Vec<&str> = listed.map(|(name, _)| name).collect();
+    let mut order: Vec<(usize, String)> = reading_order().into_iter().map(|(name, at)| (at, name)).collect();
+    order.sort();
+    let wanted: Vec<&str> = order.iter().map(|(_, name)| name.as_str()).filter(|n| *n != "planted").collect();
+    assert_eq!(listed, wanted, "bring the table in docs/architecture.md in line with lib.rs");
+}
+
+#[test]
+fn every_clause_of_the_suite_is_run() {
+    let mut found = Vec::new();
+    let suite: Vec<_> = files(&[".rs"])
+        .into_iter()
+        .filter(|file| file.path.starts_with("graceful-testkit/src/conformance"))
+        .collect();
+    let words =
+        suite.iter().flat_map(|file| file.text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    words
+        .filter(|word| repo::promise_of(word).is_some())
+        .for_each(|word| *times.entry(word).or_default() += 1);
+    for source in &suite {
+        for (number, line) in code(&source.text) {
+            let name = line.strip_prefix("pub fn ").and_then(|rest| rest.split(['<', '(']).next());
+            let Some(name) = name.filter(|name| repo::promise_of(name).is_some()) else { continue };
+            if times[name] < 2 {
+                found.push(format!("{}:{number}: {name}", source.path));
+            }
+        }
+    }
+    none(found, "Add it to the list of `conformance!`: a clause that no list names is run nowhere.");
+}
