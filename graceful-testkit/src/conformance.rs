@@ -6,6 +6,7 @@
 use graceful_core::{ReloadError, Value};
 
 use crate::scenario::because;
+use crate::{App, FakeSubject, Subject};
 
 /// Ends a clause on a backend that cannot do what it needs.
 macro_rules! needs {
@@ -19,6 +20,8 @@ macro_rules! needs {
 }
 
 pub mod reg;
+pub mod hook;
+pub mod ord;
 
 /// Runs the whole suite on a [`Subject`](crate::Subject): one `#[test]` for each clause, where the macro stands.
 #[macro_export]
@@ -47,6 +50,39 @@ macro_rules! conformance {
                 reg_09_dependents_are_an_error_unless_forced,
                 reg_09_a_script_unregisters_another_module,
                 reg_11_a_native_module_takes_part_in_order_hooks_and_rollback;
+            hook: hook_01_old_before_reload_then_new_after_reload,
+                hook_02_before_reload_dependents_first_after_reload_dependencies_first,
+                hook_03_hooks_get_the_module_object_and_a_missing_one_is_skipped,
+                hook_03_hooks_may_wait,
+                hook_04_reload_in_a_hook_is_refused_and_the_outer_one_goes_on,
+                hook_04_reload_in_a_call_parks_the_caller,
+                hook_04_after_its_reload_a_caller_sees_what_is_live,
+                hook_04_a_second_caller_joins_the_running_reload,
+                hook_04_where_nothing_can_wait_the_reload_is_queued,
+                hook_05_a_hanging_hook_is_cancelled,
+                hook_05_a_spinning_hook_is_stopped,
+                hook_05_the_exclusive_part_has_one_budget,
+                hook_06_finalize_runs_once_on_unregister_and_never_on_a_reload,
+                hook_06_finalize_runs_once_on_removal,
+                hook_06_finalize_runs_once_when_the_start_fails,
+                hook_07_code_that_no_longer_registers_loses_its_hooks_and_keeps_its_state;
+            ord: ord_01_only_what_changed_and_its_dependents_are_reloaded,
+                ord_01_what_counts_is_the_text_not_that_it_was_written,
+                ord_01_force_takes_everything,
+                ord_02_load_order_follows_the_new_graph_unload_order_the_old,
+                ord_03_nobody_holds_exports_of_a_dead_generation,
+                ord_04_plain_modules_in_the_set_run_again_in_their_place,
+                ord_05_a_cycle_of_constant_requires_is_found_by_the_plan,
+                ord_05_a_cycle_of_computed_requires_is_found_while_staging,
+                ord_05_a_require_in_a_function_only_widens_the_set,
+                ord_05_a_missing_module_says_who_requires_it_and_what_was_searched,
+                ord_06_a_plan_is_a_dry_run_and_a_stale_one_is_refused,
+                ord_07_a_deep_chain_and_a_wide_fan_reload_without_overflow,
+                ord_08_a_second_reload_joins_waits_or_is_refused,
+                ord_09_a_dependency_on_another_backend_is_an_edge_like_any_other,
+                ord_10_edges_that_appear_or_disappear_are_tracked,
+                ord_10_an_edge_born_while_staging_widens_the_plan,
+                ord_11_a_module_nobody_requires_is_retired_and_reported;
         }
     };
 }
@@ -77,6 +113,20 @@ fn says(error: &ReloadError, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in: {text}");
     }
+}
+
+/// Compares the whole trace with what the reference backend left. Only that one may write it: run its own
+/// test with `GRACEFUL_SNAPSHOTS=write`.
+#[track_caller]
+fn snapshot<S: Subject>(app: &App, expected: &str, name: &str) {
+    let text = app.trace().text();
+    if std::any::TypeId::of::<S>() == std::any::TypeId::of::<FakeSubject>()
+        && std::env::var("GRACEFUL_SNAPSHOTS").is_ok_and(|wish| wish == "write")
+    {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/conformance/snapshots");
+        return std::fs::write(format!("{folder}/{name}.txt"), text).expect("the snapshot can be written");
+    }
+    assert_eq!(text, expected, "the trace of `{name}` differs from the reference backend's");
 }
 
 /// Asserts that these lines of `trace` stand in this order.

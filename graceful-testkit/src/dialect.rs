@@ -1,7 +1,9 @@
 //! How a [`Script`] is written in a language.
 
 mod lua;
-mod rhai;
+mod page;
+
+pub use lua::Lua;
 
 use crate::script::Script;
 

@@ -126,7 +126,7 @@ pub enum Op {
         /// What it does.
         body: Vec<Op>,
     },
-    /// Runs the body and swallows what it throws.
+    /// Runs the body and swallows what it throws; a return in it ends the body only.
     Try(Vec<Op>),
     /// Asks for a reload, waits for it, and notes `reload <outcome>` or `reload <code of the error>`.
     Reload,

@@ -17,7 +17,7 @@ const TICK: Duration = Duration::from_micros(50);
 /// A test that takes more polls than this in one wait will never end.
 const MOST_POLLS: u64 = 20_000_000;
 /// How long a wait with nothing to run waits for another thread.
-const STRANGER: Duration = Duration::from_secs(5);
+const STRANGER: Duration = Duration::from_secs(2);
 const MAIN: u64 = 0;
 
 /// Time and tasks of a test, on the thread that waits. Cheap to clone.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{
-    CallError, Export, Instance, Lease, LeaseKind, Name, Place, ReloadError, ReloadOptions, Report, Resolved,
-    ScriptError, Value, dispatch,
+    CallError, Export, Instance, Lease, LeaseKind, Name, OnBusy, Place, ReloadError, ReloadOptions, Report,
+    Resolved, ScriptError, Value, dispatch,
 };
 use tokio::sync::oneshot;
 
@@ -126,11 +126,11 @@ impl Room {
             Some(LeaseKind::Stage) => "true".to_owned(),
             _ if BLOCKING.get() => {
                 let control = self.vm.control().map_err(failed)?;
-                let reload = control.reload(ReloadOptions::default());
+                let reload = control.reload(joining());
                 self.vm.clock().map_err(failed)?.spawn(Box::pin(async move { drop(reload.await) }));
                 "queued".to_owned()
             }
-            _ => match self.ask(ReloadOptions::default()).await? {
+            _ => match self.ask(joining()).await? {
                 Ok(report) => report.outcome.as_str().to_owned(),
                 Err(error) => error.code().to_string(),
             },
@@ -162,6 +162,11 @@ impl Room {
         parked.iter().for_each(|lease| lease.set_parked(false));
         answer.map_err(|_| failed(CallError::Stopped))
     }
+}
+
+/// Who asks from inside while a reload runs gets that one's report.
+fn joining() -> ReloadOptions {
+    ReloadOptions { on_busy: OnBusy::Join, ..ReloadOptions::default() }
 }
 
 /// Without looking for other changes.

@@ -98,7 +98,7 @@ impl Room {
                 self.note(said).await?;
             }
             Op::Return(expr) => return self.eval(expr).await.map(Some),
-            Op::Try(body) => return Ok(self.run(body).await.unwrap_or(None)),
+            Op::Try(body) => drop(self.run(body).await),
             Op::Keep { key, body } => {
                 let kept = Kept { room: self.clone(), _instance: self.instance()?, ops: body.clone() };
                 self.store.set(&self.vm, key, Data::Function(Arc::new(kept)))?;
