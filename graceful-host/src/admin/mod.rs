@@ -1,0 +1,86 @@
+//! The admin socket: what a running host is asked and told, as JSON over HTTP over a unix socket.
+//!
+//! | request | reply |
+//! |---|---|
+//! | `GET /status` | [`StatusReply`](crate::wire::StatusReply) |
+//! | `GET /plan?force=true` | [`PlanReply`](crate::wire::PlanReply) |
+//! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
+//! | `GET /events` | the engine's events as server-sent events, from now on |
+
+use std::sync::Arc;
+
+use graceful_core::{Event, ReloadOptions};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+mod client;
+mod path;
+mod socket;
+
+pub use client::{AdminClient, AdminError};
+pub use path::{admin_path, app_folder};
+pub(crate) use socket::AdminSocket;
+
+use crate::host::Host;
+use crate::http::answer::{Body, failure, json_answer};
+use crate::http::stream::{self, event_text};
+use crate::options::Cause;
+use crate::wire::{ReloadReply, ReloadRequest};
+
+/// The admin side of one running host.
+pub(crate) struct Admin {
+    pub(crate) host: Host,
+    pub(crate) listen: Option<String>,
+    /// Ends the event streams.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Admin {
+    /// Answers one request.
+    pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        match (request.method(), path.as_str()) {
+            (&Method::GET, "/status") => json_answer(StatusCode::OK, &self.host.status(self.listen.clone())),
+            (&Method::GET, "/plan") => {
+                let force = request
+                    .uri()
+                    .query()
+                    .is_some_and(|query| query.split('&').any(|pair| pair == "force=true"));
+                json_answer(StatusCode::OK, &self.host.plan(force).await)
+            }
+            (&Method::POST, "/reload") => self.reload(request).await,
+            (&Method::GET, "/events") => self.events(),
+            (_, "/status" | "/plan" | "/reload" | "/events") => {
+                failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
+            }
+            _ => failure(StatusCode::NOT_FOUND, "GR0404", &format!("there is no `{path}` here")),
+        }
+    }
+
+    async fn reload(&self, request: Request<Incoming>) -> Response<Body> {
+        let body = match request.into_body().collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()),
+        };
+        let asked =
+            if body.is_empty() { Ok(ReloadRequest::default()) } else { serde_json::from_slice(&body) };
+        let asked: ReloadRequest = match asked {
+            Ok(asked) => asked,
+            Err(error) => return failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()),
+        };
+        let options = ReloadOptions { force: asked.force, ..ReloadOptions::default() };
+        let result = self.host.reload(Cause::Admin, options).await;
+        json_answer(StatusCode::OK, &ReloadReply::new(result))
+    }
+
+    fn events(&self) -> Response<Body> {
+        let events = self.host.0.events.subscribe();
+        stream::events(events, self.stop.clone(), |event: Arc<Event>| {
+            let value = serde_json::to_value(&*event).unwrap_or_default();
+            let name = value.get("event").and_then(|name| name.as_str());
+            event_text(Some(event.seq), name, &value.to_string())
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! Where an app's admin socket is: one path for each app folder, which only its user can reach.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use graceful_core::source::Hash;
+
+use crate::app::MANIFEST;
+
+/// The admin socket of the app in `folder`: in the user's runtime folder, or in a private one among the
+/// temporary files, under a name that comes from the folder's own path.
+pub fn admin_path(folder: &Path) -> PathBuf {
+    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let name = Hash::of(folder.as_os_str().as_encoded_bytes());
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()) {
+        Some(dir) => Path::new(&dir).join("graceful").join(format!("{name}.sock")),
+        None => std::env::temp_dir().join(format!("graceful-{name}")).join("admin.sock"),
+    }
+}
+
+/// The app that `folder` belongs to: itself, or the nearest folder above it that has a manifest.
+pub fn app_folder(folder: &Path) -> PathBuf {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let found = whole.ancestors().find(|above| above.join(MANIFEST).is_file());
+    found.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
+}
+
+/// Makes sure that the socket's folder is there, and, where this program makes it, that it is private.
+pub(super) fn prepare_folder(socket: &Path, own: bool) -> io::Result<()> {
+    let Some(folder) = socket.parent().filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    if !own {
+        return Ok(());
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let there = fs::symlink_metadata(folder)?;
+    if !there.is_dir() || there.permissions().mode() & 0o077 != 0 {
+        let reason = format!("{} is there and is not a private folder", folder.display());
+        return Err(io::Error::other(reason));
+    }
+    Ok(())
+}
+
+/// Who owns the file at `path`: what a peer's user is compared with.
+pub(super) fn owner(path: &Path) -> io::Result<u32> {
+    Ok(fs::symlink_metadata(path)?.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_apps_own_from_wherever_it_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = dir.path().join("app");
+        fs::create_dir_all(app.join("lib/deep")).unwrap();
+        fs::write(app.join(MANIFEST), "").unwrap();
+        assert_eq!(app_folder(&app.join("lib/deep")), app);
+        assert_eq!(admin_path(&app), admin_path(&app.join("lib/..")));
+        assert_ne!(admin_path(&app), admin_path(dir.path()));
+        assert!(admin_path(&app).as_os_str().len() < 100, "a unix socket's path may have 107 bytes");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("own/admin.sock");
+        prepare_folder(&socket, true).unwrap();
+        prepare_folder(&socket, true).unwrap();
+        fs::set_permissions(dir.path().join("own"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(prepare_folder(&socket, true).is_err());
+    }
+}

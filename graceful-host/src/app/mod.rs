@@ -1,0 +1,234 @@
+//! The app's manifest, `graceful.toml`: what to load, where to listen, how to reload.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use graceful_core::{DrainPolicy, Name, Value};
+use toml::de::DeTable;
+
+mod nearest;
+mod read;
+
+pub use read::ManifestError;
+use read::{Fields, Text};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "graceful.toml";
+
+/// The languages an app may switch on.
+pub const BACKENDS: [&str; 2] = ["lua", "rhai"];
+
+/// What `graceful.toml` says.
+///
+/// ```
+/// use graceful_host::App;
+/// let app = App::parse("graceful.toml", "name = 'shop'\nentry = 'web'\n").unwrap();
+/// assert_eq!(app.entry[0].as_str(), "web");
+/// let error = App::parse("graceful.toml", "name = 'shop'\nentri = 'web'\n").unwrap_err();
+/// assert_eq!(error.to_string(), "graceful.toml:2:1: unknown key `entri`, did you mean `entry`?");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// The app's name.
+    pub name: String,
+    /// The modules that are loaded because the manifest says so, in this order.
+    pub entry: Vec<Name>,
+    /// The address HTTP is served on.
+    pub listen: Option<String>,
+    /// The languages, by name.
+    pub backends: BTreeMap<String, BackendSettings>,
+    /// How a reload runs.
+    pub reload: ReloadSettings,
+    /// What the app may use.
+    pub limits: LimitSettings,
+    /// The app's own settings, which scripts get as module `config`.
+    pub config: BTreeMap<String, Value>,
+}
+
+/// One language.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendSettings {
+    /// The interpreter's own libraries that scripts get; `None` is the backend's choice.
+    pub libraries: Option<Vec<String>>,
+}
+
+/// `[reload]`: deadlines, what happens to calls that outlast them, and the watcher.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReloadSettings {
+    /// How long one top level may run.
+    pub stage: Option<Duration>,
+    /// How long calls may be held: drain to commit.
+    pub exclusive: Option<Duration>,
+    /// How long one hook may run.
+    pub hook: Option<Duration>,
+    /// How long a call waits at a shut gate.
+    pub call_wait: Option<Duration>,
+    /// How long a reload waits for an old generation that is still held.
+    pub held_wait: Option<Duration>,
+    /// How long releasing what old code owned may take.
+    pub retire: Option<Duration>,
+    /// What happens when calls in flight outlast the drain.
+    pub drain: DrainPolicy,
+    /// Whether `graceful run` watches the folder too.
+    pub watch: bool,
+    /// How long the folder must be quiet before its changes are looked at.
+    pub debounce: Option<Duration>,
+}
+
+/// `[limits]`: what the app may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Bytes of memory of each virtual machine that can count them.
+    pub memory: Option<usize>,
+    /// Bytes of one request's body.
+    pub body: Option<usize>,
+    /// How long connections may take to end at shutdown.
+    pub shutdown: Option<Duration>,
+}
+
+impl App {
+    /// Reads the manifest of the app in `folder`.
+    ///
+    /// # Errors
+    /// It is not there or does not hold what it must.
+    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        let path = folder.join(MANIFEST);
+        let file = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(error) => {
+                let text = Text { file: &file, text: "" };
+                Err(text.error(0..0, format!("cannot read the manifest: {error}")))
+            }
+        }
+    }
+
+    /// Reads a manifest from its text; `file` is how complaints name it.
+    ///
+    /// # Errors
+    /// It is no TOML, a key is unknown or missing, or a value is of the wrong kind.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
+        let source = Text { file, text };
+        let table = DeTable::parse(text)
+            .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
+        let mut fields = Fields::new(source, table.get_ref());
+        let app = App {
+            name: fields.string("name")?.unwrap_or_default(),
+            entry: fields.strings("entry")?.unwrap_or_default().into_iter().map(Name::from).collect(),
+            listen: fields.string("listen")?,
+            backends: backends(fields.table("backends")?)?,
+            reload: reload(fields.table("reload")?)?,
+            limits: limits(fields.table("limits")?)?,
+            config: fields.free("config")?,
+        };
+        fields.finish()?;
+        let missing = if app.name.is_empty() { "name" } else { "entry" };
+        if app.name.is_empty() || app.entry.is_empty() {
+            let example = if missing == "name" { "name = \"shop\"" } else { "entry = [\"web\"]" };
+            return Err(source.error(0..0, format!("`{missing}` is missing: say, for example, `{example}`")));
+        }
+        Ok(app)
+    }
+}
+
+fn backends(fields: Option<Fields<'_>>) -> Result<BTreeMap<String, BackendSettings>, ManifestError> {
+    let all = || BACKENDS.map(|name| (name.to_owned(), BackendSettings::default())).into();
+    let Some(mut fields) = fields else { return Ok(all()) };
+    let mut backends = BTreeMap::new();
+    for name in BACKENDS {
+        if let Some(mut settings) = fields.table(name)? {
+            let libraries = settings.strings("libraries")?;
+            settings.finish()?;
+            backends.insert(name.to_owned(), BackendSettings { libraries });
+        }
+    }
+    fields.finish()?;
+    Ok(if backends.is_empty() { all() } else { backends })
+}
+
+fn reload(fields: Option<Fields<'_>>) -> Result<ReloadSettings, ManifestError> {
+    let Some(mut fields) = fields else { return Ok(ReloadSettings::default()) };
+    let settings = ReloadSettings {
+        stage: fields.duration("stage")?,
+        exclusive: fields.duration("exclusive")?,
+        hook: fields.duration("hook")?,
+        call_wait: fields.duration("call_wait")?,
+        held_wait: fields.duration("held_wait")?,
+        retire: fields.duration("retire")?,
+        drain: match fields.word("drain", &["abort", "cancel"])?.as_deref() {
+            Some("cancel") => DrainPolicy::Cancel,
+            _ => DrainPolicy::Abort,
+        },
+        watch: fields.boolean("watch")?.unwrap_or_default(),
+        debounce: fields.duration("debounce")?,
+    };
+    fields.finish()?;
+    Ok(settings)
+}
+
+fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
+    let Some(mut fields) = fields else { return Ok(LimitSettings::default()) };
+    let settings = LimitSettings {
+        memory: fields.size("memory")?,
+        body: fields.size("body")?,
+        shutdown: fields.duration("shutdown")?,
+    };
+    fields.finish()?;
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        App::parse("graceful.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn everything_that_can_be_said_is_read() {
+        let text = r#"
+            name = "shop"
+            entry = ["web", "jobs"]
+            listen = "127.0.0.1:0"
+            [backends.lua]
+            libraries = ["string", "table"]
+            [reload]
+            stage = "250ms"
+            exclusive = 2
+            drain = "cancel"
+            watch = true
+            [limits]
+            memory = "64MiB"
+            [config]
+            currency = "EUR"
+            rates = { vat = 0.2, floor = 3 }
+        "#;
+        let app = App::parse("graceful.toml", text).unwrap();
+        assert_eq!(app.entry, [Name::from("web"), Name::from("jobs")]);
+        assert_eq!(app.backends.keys().collect::<Vec<_>>(), ["lua"]);
+        assert_eq!(app.reload.stage, Some(Duration::from_millis(250)));
+        assert_eq!(app.reload.exclusive, Some(Duration::from_secs(2)));
+        assert_eq!((app.reload.drain, app.reload.watch), (DrainPolicy::Cancel, true));
+        assert_eq!(app.limits.memory, Some(64 << 20));
+        assert_eq!(app.config["rates"].get("floor"), Some(&Value::Int(3)));
+    }
+
+    #[test]
+    fn complaints_have_a_place_and_a_way_out() {
+        assert_eq!(
+            complaint("name = 'a'\nentry = 'b'\n[reload]\n  stagee = '1s'\n"),
+            "graceful.toml:4:3: unknown key `reload.stagee`, did you mean `reload.stage`?"
+        );
+        assert_eq!(complaint("name = 5\n"), "graceful.toml:1:8: `name` must be a string, not an integer");
+        assert_eq!(
+            complaint("name='a'\nentry='b'\n[reload]\ndrain = 'kill'"),
+            "graceful.toml:4:9: `reload.drain`: expected \"abort\" or \"cancel\""
+        );
+        assert!(complaint("name = 'a'\n").contains("`entry` is missing"));
+        assert!(complaint("name = 'a\n").starts_with("graceful.toml:1:"));
+        assert!(complaint("name='a'\nentry='b'\n[backends.luaa]\n").contains("did you mean `backends.lua`?"));
+        assert!(complaint("name='a'\nentry='b'\nsecret=1\n").contains("known here: name, entry, listen"));
+    }
+}

@@ -1,0 +1,42 @@
+//! "Did you mean": the known name closest to a misspelt one.
+
+/// The name in `known` that is closest to `got`, if one is close enough to be what was meant.
+pub(crate) fn nearest<'a>(got: &str, known: &[&'a str]) -> Option<&'a str> {
+    let best = known.iter().map(|name| (distance(got, name), *name)).min()?;
+    let far = (got.chars().count().max(best.1.chars().count()) / 3).max(1);
+    (best.0 <= far).then_some(best.1)
+}
+
+/// How many letters must be inserted, removed, replaced or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let moved = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                if swapped { moved.min(rows[i - 2][j - 2] + 1) } else { moved }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognised_and_a_stranger_is_not() {
+        let known = ["listen", "entry", "name", "reload"];
+        assert_eq!(nearest("lisen", &known), Some("listen"));
+        assert_eq!(nearest("ilsten", &known), Some("listen"));
+        assert_eq!(nearest("entires", &known), None);
+        assert_eq!(nearest("entires", &["entries", "entry"]), Some("entries"));
+        assert_eq!(nearest("database", &known), None);
+    }
+}

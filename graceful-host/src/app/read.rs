@@ -1,0 +1,236 @@
+//! Typed reading of a TOML document: every complaint has its line and column, unknown keys a suggestion.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use graceful_core::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::nearest::nearest;
+
+/// A manifest that cannot be used: where and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}:{column}: {message}")]
+pub struct ManifestError {
+    /// The manifest's path.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub message: String,
+    /// The text of that line.
+    pub source_line: String,
+}
+
+/// A text and the name it is complained about under.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a> {
+    pub(super) file: &'a str,
+    pub(super) text: &'a str,
+}
+
+impl Text<'_> {
+    pub(super) fn error(&self, at: Range<usize>, message: impl Into<String>) -> ManifestError {
+        let start = at.start.min(self.text.len());
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ManifestError {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() as u32 + 1,
+            column: self.text[line_start..start].chars().count() as u32 + 1,
+            message: message.into(),
+            source_line: self.text[line_start..].lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// One table that is being read: keys are taken out of it, [`Fields::finish`] complains about the rest.
+pub(super) struct Fields<'a> {
+    text: Text<'a>,
+    path: String,
+    table: &'a DeTable<'a>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(text: Text<'a>, table: &'a DeTable<'a>) -> Self {
+        Self { text, path: String::new(), table, known: Vec::new() }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> ManifestError {
+        let got = value.get_ref().type_str();
+        self.text
+            .error(value.span(), format!("`{}` must be {expected}, not {}", self.dotted(key), article(got)))
+    }
+
+    fn bad(&self, key: &str, value: &Spanned<DeValue<'_>>, reason: impl std::fmt::Display) -> ManifestError {
+        self.text.error(value.span(), format!("`{}`: {reason}", self.dotted(key)))
+    }
+
+    pub(super) fn string(&mut self, key: &'static str) -> Result<Option<String>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = value.get_ref().as_str().ok_or_else(|| self.wrong(key, value, "a string"))?;
+        if text.is_empty() {
+            return Err(self.bad(key, value, "must not be empty"));
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    /// A list of strings, or one string that stands for a list of one.
+    pub(super) fn strings(&mut self, key: &'static str) -> Result<Option<Vec<String>>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        if let Some(text) = value.get_ref().as_str() {
+            return Ok(Some(vec![text.to_owned()]));
+        }
+        let list = value
+            .get_ref()
+            .as_array()
+            .ok_or_else(|| self.wrong(key, value, "a string or a list of strings"))?;
+        let texts = list.iter().map(|item| {
+            let text = item.get_ref().as_str().ok_or_else(|| self.wrong(key, item, "a list of strings"))?;
+            Ok(text.to_owned())
+        });
+        texts.collect::<Result<Vec<_>, _>>().map(Some)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        value.get_ref().as_bool().map(Some).ok_or_else(|| self.wrong(key, value, "true or false"))
+    }
+
+    /// One of `words`.
+    pub(super) fn word(
+        &mut self,
+        key: &'static str,
+        words: &[&str],
+    ) -> Result<Option<String>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let expected = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ");
+        let text = value.get_ref().as_str().ok_or_else(|| self.wrong(key, value, &expected))?;
+        if words.contains(&text) {
+            Ok(Some(text.to_owned()))
+        } else {
+            Err(self.bad(key, value, format!("expected {expected}")))
+        }
+    }
+
+    /// `"250ms"`, `"5s"`, `"1m"`, or a number of seconds.
+    pub(super) fn duration(&mut self, key: &'static str) -> Result<Option<Duration>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(n) => format!("{n}s"),
+            DeValue::Float(n) => format!("{n}s"),
+            _ => return Err(self.wrong(key, value, "a duration such as \"250ms\" or \"5s\"")),
+        };
+        parse_duration(&text).map(Some).map_err(|reason| self.bad(key, value, reason))
+    }
+
+    /// `"64MiB"`, `"512k"`, or a number of bytes.
+    pub(super) fn size(&mut self, key: &'static str) -> Result<Option<usize>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(n) => n.to_string(),
+            _ => return Err(self.wrong(key, value, "a size such as \"64MiB\"")),
+        };
+        parse_size(&text).map(Some).map_err(|reason| self.bad(key, value, reason))
+    }
+
+    pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
+        Ok(Some(Fields { text: self.text, path: self.dotted(key), table, known: Vec::new() }))
+    }
+
+    /// A table whose keys are the app's own.
+    pub(super) fn free(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, ManifestError> {
+        let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
+        let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
+        table
+            .iter()
+            .map(|(key, value)| Ok((key.get_ref().to_string(), self.plain(key.get_ref(), value)?)))
+            .collect()
+    }
+
+    fn plain(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, ManifestError> {
+        Ok(match value.get_ref() {
+            DeValue::String(text) => Value::Str(text.to_string()),
+            DeValue::Boolean(truth) => Value::Bool(*truth),
+            DeValue::Datetime(moment) => Value::Str(moment.to_string()),
+            DeValue::Integer(n) => {
+                let number = i64::from_str_radix(n.as_str(), n.radix());
+                Value::Int(number.map_err(|_| self.bad(key, value, "the number is too large"))?)
+            }
+            DeValue::Float(n) => {
+                Value::Float(n.as_str().parse().map_err(|_| self.bad(key, value, "not a number"))?)
+            }
+            DeValue::Array(items) => {
+                Value::List(items.iter().map(|item| self.plain(key, item)).collect::<Result<_, _>>()?)
+            }
+            DeValue::Table(table) => {
+                let entries =
+                    table.iter().map(|(k, v)| Ok((k.get_ref().to_string(), self.plain(k.get_ref(), v)?)));
+                Value::Map(entries.collect::<Result<_, _>>()?)
+            }
+        })
+    }
+
+    /// Complains about the first key that nobody took.
+    pub(super) fn finish(self) -> Result<(), ManifestError> {
+        let unknown = self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
+        let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
+        let hint = match nearest(key.get_ref(), &self.known) {
+            Some(known) => format!(", did you mean `{}`?", self.dotted(known)),
+            None => format!("; known here: {}", self.known.join(", ")),
+        };
+        Err(self.text.error(key.span(), format!("unknown key `{}`{hint}", self.dotted(key.get_ref()))))
+    }
+}
+
+fn article(kind: &str) -> String {
+    let article = if kind.starts_with(['a', 'i', 'o', 'u', 'e']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}
+
+/// Reads `250ms`, `5s`, `1.5m`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("`{text}` is not a duration: expected such as \"250ms\", \"5s\" or \"1m\"")),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("`{text}` is not a duration"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("`{text}` is not a duration"))
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return Err(format!("`{text}` is not a size: expected such as \"64MiB\"")),
+    };
+    let number: usize = number.trim().parse().map_err(|_| format!("`{text}` is not a size"))?;
+    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
+}

@@ -1,0 +1,114 @@
+//! HTTP: a request finds its route in the live table, becomes one call, and its value one response.
+
+use std::sync::Arc;
+
+use graceful_core::{CallError, Engine, Value};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) mod answer;
+mod request;
+mod routes;
+pub(crate) mod serve;
+pub(crate) mod stream;
+
+use crate::topics::Topics;
+use answer::{Answer, Body, answer, failed_call, failure};
+use routes::{Match, ROUTE, Routes};
+
+/// How many bytes a request's body may have where the manifest does not say.
+pub(crate) const BODY_LIMIT: usize = 1 << 20;
+
+/// The app's side of HTTP.
+pub(crate) struct Site {
+    pub(crate) engine: Engine,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) routes: Routes,
+    pub(crate) body_limit: usize,
+    pub(crate) dev: bool,
+    /// Ends the event streams.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Site {
+    pub(crate) fn new(engine: Engine, topics: Arc<Topics>, stop: CancellationToken) -> Self {
+        Self { engine, topics, routes: Routes::new(), body_limit: BODY_LIMIT, dev: false, stop }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let matcher = self.routes.current(self.engine.world());
+        let (key, params) = match matcher.find(parts.method.as_str(), parts.uri.path()) {
+            Match::Found { key, params } => (key, params),
+            Match::Method { allowed } => return not_allowed(&allowed),
+            Match::Nothing => return self.nothing(),
+        };
+        let body = match read(body, self.body_limit).await {
+            Ok(body) => body,
+            Err(response) => return *response,
+        };
+        let request = request::request_value(&parts, params, body);
+        match self.call(&key, request).await {
+            Ok(value) => match answer(value) {
+                Answer::Whole(response) => response,
+                Answer::Events(topic) => {
+                    stream::events(self.topics.subscribe(&topic), self.stop.clone(), stream::topic_event)
+                }
+            },
+            // The route left between the match and the call.
+            Err(CallError::NoModule { .. }) if !self.has(&key) => self.nothing(),
+            Err(error) => {
+                tracing::warn!(method = %parts.method, path = parts.uri.path(), code = %error.code(), "{error}");
+                failed_call(&error, self.dev)
+            }
+        }
+    }
+
+    /// The call is a task of its own: a client that goes away does not leave it half done.
+    async fn call(&self, key: &str, request: Value) -> Result<Value, CallError> {
+        let (engine, key) = (self.engine.clone(), key.to_owned());
+        let call = tokio::spawn(async move { engine.call_registered(ROUTE, &key, vec![request]).await });
+        call.await.unwrap_or_else(|error| {
+            tracing::error!("a route's call did not end: {error}");
+            Err(CallError::Stopped)
+        })
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.engine.world().table.snapshot().contains_key(&(ROUTE.to_owned(), key.to_owned()))
+    }
+
+    fn nothing(&self) -> Response<Body> {
+        if self.engine.status().generation == 0 {
+            return failure(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "GR0403",
+                "the app is not loaded: its start failed",
+            );
+        }
+        failure(StatusCode::NOT_FOUND, "GR0404", "not found")
+    }
+}
+
+fn not_allowed(allowed: &[String]) -> Response<Body> {
+    let mut response = failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed");
+    if let Ok(value) = HeaderValue::from_str(&allowed.join(", ")) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            let message = format!("the body is larger than {limit} bytes");
+            Err(Box::new(failure(StatusCode::PAYLOAD_TOO_LARGE, "GR0413", &message)))
+        }
+        Err(error) => Err(Box::new(failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()))),
+    }
+}

@@ -1,0 +1,142 @@
+//! A host that serves: sockets, the first load, the watcher, and the way down.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use graceful_core::ReloadOptions;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, AdminSocket, admin_path};
+use crate::host::{Host, HostError};
+use crate::http::serve::serve;
+use crate::http::{BODY_LIMIT, Site};
+use crate::options::Cause;
+use crate::watch::Watch;
+use crate::wire::{Failure, Summary};
+
+/// How long open connections may take to end where the manifest does not say.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// A host that serves. Dropping it without [`stop`](Running::stop) leaves it serving until the runtime ends.
+pub struct Running {
+    host: Host,
+    address: Option<SocketAddr>,
+    admin: Option<PathBuf>,
+    first: Result<Summary, Failure>,
+    /// Ends what begins new work: accepting, watching, event streams.
+    stop: CancellationToken,
+    site: Option<JoinHandle<bool>>,
+    admin_site: Option<JoinHandle<bool>>,
+}
+
+impl Host {
+    /// Loads the app and serves it. In `dev` an app that does not load is served as such, and waited for.
+    ///
+    /// # Errors
+    /// A socket cannot be made, the folder cannot be watched, or the app does not load.
+    pub async fn start(&self) -> Result<Running, HostError> {
+        let app = self.app();
+        let options = &self.0.options;
+        let listener = match options.listen.as_ref().or(app.listen.as_ref()) {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let admin = self.bind_admin()?;
+        let watch = match options.watch.unwrap_or(app.reload.watch) {
+            true => Some(Watch::new(self.0.sources.clone(), app.reload.debounce)?),
+            false => None,
+        };
+        let first = self.reload(Cause::Start, ReloadOptions::default()).await;
+        if let (Err(failure), false) = (&first, options.dev) {
+            return Err(HostError::Start(Box::new(failure.clone())));
+        }
+        let stop = CancellationToken::new();
+        let linger = app.limits.shutdown.unwrap_or(LINGER);
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let site = listener.map(|listener| tokio::spawn(self.serve_app(listener, linger, stop.clone())));
+        let path = admin.as_ref().map(|(path, _)| path.clone());
+        let admin_site = admin.map(|(_, socket)| {
+            let listen = address.map(|address| address.to_string());
+            let admin = Arc::new(Admin { host: self.clone(), listen, stop: stop.clone() });
+            let serving = serve(socket, stop.clone(), linger, move |request| admin.clone().respond(request));
+            tokio::spawn(serving)
+        });
+        if let Some(watch) = watch {
+            tokio::spawn(watch.run(self.clone(), stop.clone()));
+        }
+        Ok(Running { host: self.clone(), address, admin: path, first, stop, site, admin_site })
+    }
+
+    fn serve_app(
+        &self,
+        listener: TcpListener,
+        linger: Duration,
+        stop: CancellationToken,
+    ) -> impl Future<Output = bool> + Send + use<> {
+        let mut site = Site::new(self.engine().clone(), self.topics().clone(), stop.clone());
+        site.body_limit = self.app().limits.body.unwrap_or(BODY_LIMIT);
+        site.dev = self.0.options.dev;
+        let site = Arc::new(site);
+        serve(listener, stop, linger, move |request| site.clone().respond(request))
+    }
+
+    fn bind_admin(&self) -> Result<Option<(PathBuf, AdminSocket)>, HostError> {
+        let options = &self.0.options;
+        if options.no_admin {
+            return Ok(None);
+        }
+        let path = options.admin.clone().unwrap_or_else(|| admin_path(self.root()));
+        match AdminSocket::bind(&path, options.admin.is_none()) {
+            Ok(socket) => Ok(Some((path, socket))),
+            Err(error) => Err(HostError::Admin { path, reason: error.to_string() }),
+        }
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, HostError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| HostError::Listen { address: address.to_owned(), source })
+}
+
+impl Running {
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Where the admin socket is.
+    pub fn admin(&self) -> Option<&Path> {
+        self.admin.as_deref()
+    }
+
+    /// How the first load ended; it can only have failed in `dev`.
+    pub fn first(&self) -> &Result<Summary, Failure> {
+        &self.first
+    }
+
+    /// Stops accepting, lets open connections finish, unloads the modules (dependents first, each with its
+    /// `finalize`). Returns whether everything ended by itself and in time.
+    pub async fn stop(self) -> bool {
+        self.stop.cancel();
+        let mut clean = true;
+        for serving in [self.site, self.admin_site].into_iter().flatten() {
+            clean &= serving.await.unwrap_or(false);
+        }
+        if let Err(failure) = self.host.unload().await {
+            tracing::error!(code = failure.code, "unloading: {}", failure.message);
+            clean = false;
+        }
+        clean
+    }
+}

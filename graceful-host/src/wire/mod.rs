@@ -1,0 +1,67 @@
+//! What the admin socket and the command line say, as data: replies with a `schema_version`.
+
+use serde::{Deserialize, Serialize};
+
+mod plan;
+mod reload;
+mod status;
+
+pub use plan::{PlanReply, PlanStep};
+pub use reload::{Failure, ModuleChange, ReloadReply, ReloadRequest, Summary};
+pub use status::{HeldReply, LastReloadReply, ModuleReply, StatusReply};
+
+/// The version of every reply's form. It changes when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Core's words and these are spelled the same; a test holds that they stay so.
+fn word_fields<T: for<'de> Deserialize<'de>>(words: &impl Serialize) -> T {
+    let words = serde_json::to_value(words).expect("plain words are JSON");
+    serde_json::from_value(words).expect("core and wire spell these the same")
+}
+
+#[cfg(test)]
+mod tests {
+    use graceful_core::status::{EngineState, Held, LastReload, ModuleStatus};
+    use graceful_core::{Action, Generation, Outcome, Phase, Plan, Reason, Status, Step, Version};
+
+    use super::*;
+
+    #[test]
+    fn core_and_wire_spell_the_same() {
+        let held = Held { born: 1, by: vec!["call in web".into()] };
+        let module = ModuleStatus {
+            name: "web".into(),
+            backend: "lua".into(),
+            version: Some(Version::new(1, 2, 3)),
+            generation: 4,
+            in_flight: 5,
+            tasks: 6,
+            held: vec![held],
+        };
+        let last =
+            LastReload { result: "refused".into(), code: Some("GR0301".into()), module: None, message: None };
+        let status = Status {
+            state: EngineState::Stuck,
+            generation: 4,
+            modules: vec![module],
+            last_reload: Some(last),
+        };
+        let reply = StatusReply::new("shop", "/srv/shop", None, &status);
+        assert_eq!((reply.state.as_str(), reply.modules[0].tasks), ("stuck", 6));
+        assert_eq!(reply.modules[0].version.as_deref(), Some("1.2.3"));
+
+        let step = Step {
+            module: "web".into(),
+            backend: "lua".into(),
+            action: Action::Reload,
+            reason: Reason::DependsOn("db".into()),
+        };
+        let plan = Plan { base: Generation(3), steps: vec![step], unload: vec![], fingerprint: "f".into() };
+        let reply = PlanReply::new(Ok(plan));
+        assert_eq!(
+            (reply.steps[0].action.as_str(), reply.steps[0].reason.as_str()),
+            ("reload", "depends on db")
+        );
+        assert_eq!((Outcome::RolledBack.as_str(), Phase::Stage.as_str()), ("rolled_back", "stage"));
+    }
+}
