@@ -22,6 +22,11 @@ macro_rules! needs {
 pub mod reg;
 pub mod hook;
 pub mod ord;
+pub mod tx;
+pub mod undo;
+pub mod call;
+pub mod st;
+pub mod scope;
 
 /// Runs the whole suite on a [`Subject`](crate::Subject): one `#[test]` for each clause, where the macro stands.
 #[macro_export]
@@ -83,6 +88,64 @@ macro_rules! conformance {
                 ord_10_edges_that_appear_or_disappear_are_tracked,
                 ord_10_an_edge_born_while_staging_widens_the_plan,
                 ord_11_a_module_nobody_requires_is_retired_and_reported;
+            tx: tx_01_the_phases_run_in_order,
+                tx_01_what_fails_after_the_commit_is_reported_only,
+                tx_02_a_syntax_error_keeps_the_live_code_serving,
+                tx_02_a_syntax_error_has_file_line_column_and_source_line,
+                tx_03_a_throw_at_load_leaves_the_live_generation_untouched,
+                tx_03_a_throw_at_load_says_where,
+                tx_03_an_endless_loop_at_load_is_stopped,
+                tx_03_a_memory_blow_up_at_load_is_stopped,
+                tx_06_a_failing_rollback_is_stuck_and_a_later_reload_repairs_it,
+                tx_07_after_any_failure_a_reload_with_good_sources_works,
+                tx_08_going_back_to_an_earlier_text_is_a_reload_like_any_other,
+                tx_09_a_panic_in_a_native_hook_is_a_failed_hook,
+                tx_09_a_dropped_reload_is_undone_by_whoever_comes_next,
+                tx_10_a_source_that_changes_while_it_is_read_is_read_once;
+            undo: tx_04_a_failing_before_reload_puts_everything_back,
+                tx_04_a_failing_after_reload_puts_everything_back,
+                tx_04_a_failing_init_puts_everything_back,
+                tx_04_the_undo_goes_in_reverse_order,
+                tx_04_the_undo_goes_on_past_errors,
+                tx_05_nothing_is_visible_before_the_commit_and_everything_after,
+                tx_05_nothing_is_left_of_a_reload_that_failed,
+                tx_05_a_top_level_that_waits_is_isolated;
+            call: call_01_a_call_in_flight_finishes_on_the_code_it_began_with,
+                call_01_one_generation_from_entry_to_exit_across_backends,
+                call_01_a_call_through_an_unchanged_module_is_pinned_too,
+                call_02_a_call_after_the_commit_runs_new_code_in_every_module,
+                call_03_no_call_is_lost_or_run_twice,
+                call_03_a_call_that_waits_too_long_fails_with_a_retryable_code,
+                call_03_a_blocking_call_waits_at_the_gate,
+                call_04_nested_calls_carry_the_callers_lease_past_a_shut_gate,
+                call_04_a_module_may_ask_to_be_drained,
+                call_04_past_the_drain_deadline_the_reload_is_rolled_back,
+                call_04_or_the_calls_in_flight_are_cancelled_and_told_so,
+                call_05_a_third_generation_is_refused_and_says_what_holds_the_first,
+                call_05_or_what_holds_it_is_cancelled,
+                call_06_a_handle_follows_the_live_generation,
+                call_06_inside_a_call_a_handle_follows_the_calls_lease;
+            st: st_01_state_has_the_same_identity_before_and_after,
+                st_02_nested_and_shared_data_survive,
+                st_02_aliases_stay_aliases,
+                st_02_functions_survive_and_stay_the_code_they_are,
+                st_02_nothing_is_copied_without_a_reload_hook_or_where_the_module_says_so,
+                st_03_the_module_is_frozen_while_hooks_run,
+                st_03_a_rollback_loses_no_write_but_the_hooks,
+                st_03_after_a_rollback_the_state_is_what_it_was,
+                st_06_new_keys_of_a_top_level_show_at_the_commit,
+                st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload;
+            scope: scope_01_tasks_routes_and_globals_belong_to_their_module,
+                scope_02_a_task_that_was_not_taken_over_is_cancelled_and_awaited,
+                scope_02_a_task_that_swallows_errors_is_cancelled_too,
+                scope_02_a_task_that_spins_is_cancelled_too,
+                scope_02_tasks_do_not_pile_up,
+                scope_02_routes_go_and_globals_get_their_earlier_value,
+                scope_03_a_task_kept_in_the_state_is_taken_over,
+                scope_03_a_taken_over_task_takes_a_new_lease_each_time,
+                scope_03_a_cancel_in_a_reload_that_fails_did_not_happen,
+                scope_04_a_route_is_replaced_without_a_gap,
+                scope_04_a_route_of_another_module_is_a_clash;
         }
     };
 }

@@ -1,0 +1,190 @@
+//! SCOPE: what a generation owns.
+
+use std::time::Duration;
+
+use graceful_core::Value;
+
+use super::{in_order, words};
+use crate::op::*;
+use crate::{App, Script, Subject};
+
+const WHILE: Duration = Duration::from_millis(40);
+
+/// Whether entry `n` of the state of `hits` still grows.
+fn grows(app: &App) -> bool {
+    let then = app.ask("hits", "n");
+    app.time().pass(WHILE);
+    app.ask("hits", "n") != then
+}
+
+fn hits() -> Script {
+    Script::new("hits").function("n", [ret(state("n"))])
+}
+
+/// SCOPE-01: tasks, routes and globals belong to the module that made them.
+pub fn scope_01_tasks_routes_and_globals_belong_to_their_module<S: Subject>() {
+    needs!(S: hooks, plain, tasks, routes, globals);
+    let look = Script::plain("watch").function("look", [ret(list([global("mode")]))]);
+    let owner = hits()
+        .top([spawn_loop([sleep(1)]), set_global("mode", "on")])
+        .function("more", [spawn_loop([sleep(1)])])
+        .route("GET /hits", [ret("served")]);
+    let app = App::of::<S>().module(look).module(owner).start();
+    let nothing = words(["none"]);
+    assert_eq!(app.ask("watch", "look"), words(["on"]));
+    app.ask("hits", "more");
+    let live = app.engine().world().live("hits").unwrap();
+    assert_eq!(live.scope.count("task"), 2);
+    assert_eq!(live.scope.registrations().len(), 1);
+    app.unregister("hits", false).unwrap();
+    assert_eq!(app.ask("watch", "look"), nothing);
+    assert_eq!(app.call_route("GET /hits").unwrap_err().code().0, "GR0201");
+    assert_eq!(live.scope.count("task"), 0);
+}
+
+fn cancelled_and_awaited<S: Subject>(body: Vec<Op>) {
+    let first = hits().top([spawn_loop(body)]);
+    let app = App::of::<S>().module(first).start();
+    app.until("a tick", || app.ask("hits", "n") != Value::Null);
+    app.trace().clear();
+    app.edit(hits());
+    app.must_reload();
+    in_order(&app.trace().text(), &["commit", "released hits task", "end committed"]);
+    assert!(!grows(&app), "the task of the old generation still runs");
+}
+
+/// SCOPE-02: what the new generation did not take over is cancelled and awaited.
+pub fn scope_02_a_task_that_was_not_taken_over_is_cancelled_and_awaited<S: Subject>() {
+    needs!(S: registers, tasks);
+    cancelled_and_awaited::<S>(vec![inc("n"), sleep(1)]);
+}
+
+/// SCOPE-02: also one that swallows errors.
+pub fn scope_02_a_task_that_swallows_errors_is_cancelled_too<S: Subject>() {
+    needs!(S: registers, tasks, catches);
+    cancelled_and_awaited::<S>(vec![attempt([inc("n"), sleep(1), throw("no")])]);
+}
+
+/// SCOPE-02: also one that never yields again.
+pub fn scope_02_a_task_that_spins_is_cancelled_too<S: Subject>() {
+    needs!(S: registers, tasks, stops_loops);
+    if S::clock() == crate::ClockKind::Manual {
+        return cancelled_and_awaited::<S>(vec![inc("n"), Op::Spin]);
+    }
+    // It holds its language from the first turn on: only the reload itself can end it.
+    let app = App::of::<S>().module(hits().top([spawn([inc("n"), sleep(30), Op::Spin])])).start();
+    app.edit(hits());
+    app.must_reload();
+    assert!(!grows(&app));
+}
+
+/// SCOPE-02: a task the new code starts anew is not the old one.
+pub fn scope_02_tasks_do_not_pile_up<S: Subject>() {
+    needs!(S: registers, tasks);
+    let ticking = || hits().top([spawn_loop([inc("n"), sleep(1)])]);
+    let app = App::of::<S>().module(ticking()).start();
+    for n in 0..5 {
+        app.edit(ticking().comment(&n.to_string()));
+        app.must_reload();
+        assert_eq!(app.engine().world().live("hits").unwrap().scope.count("task"), 1);
+    }
+    assert!(grows(&app));
+}
+
+/// SCOPE-02: routes go, globals get their earlier value back.
+pub fn scope_02_routes_go_and_globals_get_their_earlier_value<S: Subject>() {
+    needs!(S: plain, routes, globals);
+    let base = Script::plain("base").top([set_global("mode", "base")]);
+    let watch = Script::plain("watch")
+        .requires("base")
+        .function("look", [ret(list([global("mode"), global("own")]))]);
+    let owner =
+        Script::plain("owner").requires("base").top([set_global("mode", "owner"), set_global("own", "own")]);
+    let app = App::of::<S>().module(base).module(watch).module(owner.route("GET /old", [ret("old")])).start();
+    assert_eq!(app.ask("watch", "look"), words(["owner", "own"]));
+    app.edit(Script::plain("owner").requires("base").route("GET /new", [ret("new")]));
+    app.must_reload();
+    assert_eq!(app.ask("watch", "look"), words(["base", "none"]));
+    assert_eq!(app.call_route("GET /old").unwrap_err().code().0, "GR0201");
+    assert_eq!(app.call_route("GET /new"), Ok("new".into()));
+}
+
+/// SCOPE-03: as in the seed's example: a task whose handle is in the state goes on, across many reloads.
+pub fn scope_03_a_task_kept_in_the_state_is_taken_over<S: Subject>() {
+    needs!(S: hooks, tasks, handover);
+    let ticking =
+        || hits().init([keep_task("task", [inc("n"), sleep(1)])]).function("stop", [cancel("task")]);
+    let app = App::of::<S>().module(ticking()).start();
+    for n in 0..4 {
+        app.trace().clear();
+        app.edit(ticking().comment(&n.to_string()));
+        app.must_reload();
+        in_order(&app.trace().text(), &["commit", "handed over hits task"]);
+        assert!(grows(&app));
+        assert_eq!(app.engine().world().live("hits").unwrap().scope.count("task"), 1);
+    }
+    app.ask("hits", "stop");
+    app.until("the end of the task", || app.engine().world().live("hits").unwrap().scope.count("task") == 0);
+    assert!(!grows(&app));
+    assert_eq!(app.call("hits", "stop"), Ok(Value::Null), "cancelling a finished task is no error");
+}
+
+/// SCOPE-03: each time it resumes it takes a new lease: what it requires late is what is live.
+pub fn scope_03_a_taken_over_task_takes_a_new_lease_each_time<S: Subject>() {
+    needs!(S: hooks, tasks, handover, dynamic);
+    let db = |tag: &str| Script::plain("db").function("get", [ret(tag)]);
+    let look = [set("seen", call_dynamic("web", "get")), sleep(1)];
+    let hits = Script::new("hits").init([keep_task("task", look)]).function("seen", [ret(state("seen"))]);
+    let web = Script::plain("web").requires("db").function("get", [ret(call("db", "get"))]);
+    let app = App::of::<S>().module(hits).module(web).module(db("one")).start();
+    app.until("the first", || app.ask("hits", "seen") == "one".into());
+    app.edit(Script::plain("other"));
+    app.must_reload();
+    let held: Vec<_> = app.status().modules.into_iter().flat_map(|module| module.held).collect();
+    assert_eq!(held, [], "a task that sleeps holds no generation");
+}
+
+/// SCOPE-03: a handle that was cancelled in a reload that fails is not cancelled.
+pub fn scope_03_a_cancel_in_a_reload_that_fails_did_not_happen<S: Subject>() {
+    needs!(S: hooks, tasks, handover);
+    let ticking = || hits().init([keep_task("task", [inc("n"), sleep(1)])]);
+    let app = App::of::<S>().module(ticking()).start();
+    app.edit(ticking().after_reload([cancel("task"), throw("no")]));
+    app.must_fail();
+    assert!(grows(&app));
+    app.edit(ticking().after_reload([cancel("task")]));
+    app.must_reload();
+    app.until("the end of the task", || app.engine().world().live("hits").unwrap().scope.count("task") == 0);
+}
+
+/// SCOPE-04: the same route in the new generation takes its place without a moment in which it is missing.
+pub fn scope_04_a_route_is_replaced_without_a_gap<S: Subject>() {
+    needs!(S: plain, routes, waits);
+    let web = |tag: &str| Script::plain("web").route("GET /page", [yield_now(), ret(tag)]);
+    let app = App::of::<S>().module(web("0")).start();
+    for n in 1..6 {
+        app.edit(web(&n.to_string()));
+        let reload = app.begin_reload();
+        let mut answers = Vec::new();
+        while !reload.is_done() {
+            answers.push(app.call_route("GET /page"));
+        }
+        reload.join().unwrap();
+        answers.push(app.call_route("GET /page"));
+        let fits = |answer: &Value| *answer == n.to_string().into() || *answer == (n - 1).to_string().into();
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(fits)), "{answers:?}");
+        assert_eq!(answers.last(), Some(&Ok(n.to_string().into())));
+    }
+}
+
+/// SCOPE-04: the same key of another module is an error before anything is touched.
+pub fn scope_04_a_route_of_another_module_is_a_clash<S: Subject>() {
+    needs!(S: plain, routes);
+    let route = |name: &str| Script::plain(name).route("GET /page", [ret(name)]);
+    let app = App::of::<S>().module(route("a")).module(Script::plain("b")).start();
+    app.edit(route("b"));
+    let error = app.must_fail();
+    assert_eq!(error.code().0, "GR0111");
+    super::says(&error, &["GET /page", "`a`", "`b`"]);
+    assert_eq!(app.call_route("GET /page"), Ok("a".into()));
+}
