@@ -41,6 +41,11 @@ impl Intents {
         matches!(*self.state.lock().unwrap(), IntentState::Open(_))
     }
 
+    /// Whether the transaction is live.
+    pub(crate) fn is_committed(&self) -> bool {
+        matches!(*self.state.lock().unwrap(), IntentState::Committed)
+    }
+
     pub(crate) fn commit(&self) {
         let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Committed);
         if let IntentState::Open(effects) = state {

@@ -1,6 +1,9 @@
 //! What a generation owns: what it started (resources) and what it offers by key (registrations).
 
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
@@ -12,6 +15,7 @@ use crate::lease::Lease;
 use crate::lifecycle::HookError;
 use crate::source::Name;
 use crate::value::Value;
+pub use table::{KeyTaken, Registered, Registrations, Table};
 
 /// Something a generation started and must release: a task, a timer, anything given to `own`.
 #[async_trait]
@@ -47,63 +51,6 @@ pub trait Callable: Send + Sync {
     async fn call(&self, args: Vec<Value>) -> Result<Value, CallError>;
 }
 
-/// A thing registered by key.
-#[derive(Clone)]
-pub struct Registered {
-    /// The module that registered it.
-    pub owner: Name,
-    /// The generation of that module that did.
-    pub born: Generation,
-    /// What is called.
-    pub target: Arc<dyn Callable>,
-}
-
-/// What is registered, by kind and key. One immutable table, replaced whole.
-pub type Registrations = BTreeMap<(String, String), Registered>;
-
-/// A key that another module has registered already.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} `{key}` is already registered by module `{owner}`")]
-pub struct KeyTaken {
-    /// The kind.
-    pub kind: String,
-    /// The key.
-    pub key: String,
-    /// Who has it.
-    pub owner: Name,
-}
-
-/// The live table of registrations.
-#[derive(Default)]
-pub struct Table {
-    live: Mutex<Arc<Registrations>>,
-}
-
-impl Table {
-    /// The table as it is now. It never changes; a new one takes its place.
-    pub fn snapshot(&self) -> Arc<Registrations> {
-        self.live.lock().unwrap().clone()
-    }
-
-    pub(crate) fn replace(&self, next: Arc<Registrations>) -> Arc<Registrations> {
-        std::mem::replace(&mut *self.live.lock().unwrap(), next)
-    }
-
-    fn change(
-        &self,
-        change: impl FnOnce(&mut Registrations) -> Result<(), KeyTaken>,
-    ) -> Result<(), KeyTaken> {
-        let mut live = self.live.lock().unwrap();
-        let mut next = (**live).clone();
-        change(&mut next)?;
-        let old = std::mem::replace(&mut *live, Arc::new(next));
-        drop(live);
-        // The last reference to an old handler may live here; it is dropped outside of the lock.
-        drop(old);
-        Ok(())
-    }
-}
-
 #[derive(Default)]
 struct Owned {
     resources: Vec<Arc<dyn Resource>>,
@@ -119,11 +66,13 @@ pub struct Scope {
     table: Arc<Table>,
     me: Weak<Scope>,
     owned: Mutex<Owned>,
+    replaced: AtomicBool,
 }
 
 impl Scope {
     pub(crate) fn new(owner: Name, born: Generation, intents: Arc<Intents>, table: Arc<Table>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { owner, born, intents, table, me: me.clone(), owned: Mutex::default() })
+        let (owned, replaced) = Default::default();
+        Arc::new_cyclic(|me| Self { owner, born, intents, table, me: me.clone(), owned, replaced })
     }
 
     /// The module it belongs to.
@@ -144,8 +93,23 @@ impl Scope {
     /// Puts `resource` under this scope's care and starts it: at commit if a reload is under way here (its
     /// own staging, or a hook that runs on this thread), else at once.
     pub fn add(&self, resource: Arc<dyn Resource>) {
-        self.adopt(resource.clone());
-        self.defer(move || resource.activate());
+        let Some(intents) = self.foreign() else {
+            self.adopt(resource.clone());
+            return self.intents.defer(move || resource.activate());
+        };
+        // Not this scope's own transaction: if that fails, nothing of it stays here.
+        let me = self.me.clone();
+        intents.defer(move || {
+            if let Some(me) = me.upgrade() {
+                me.adopt(resource.clone());
+                resource.activate();
+            }
+        });
+    }
+
+    /// The intents of a transaction that this thread runs in and that is not the one that made this scope.
+    fn foreign(&self) -> Option<Arc<Intents>> {
+        Lease::current_intents().filter(|intents| !Arc::ptr_eq(intents, &self.intents))
     }
 
     /// Runs `effect` now, or at commit if a reload is under way here; never if that reload fails. How an
@@ -158,49 +122,80 @@ impl Scope {
     }
 
     /// Registers `target` under `kind` and `key`. The same key of this module's older generation is replaced
-    /// without a moment in which it is missing.
+    /// without a moment in which it is missing. Code that was replaced offers nothing new: for it this has no
+    /// effect.
     ///
     /// # Errors
     /// [`KeyTaken`] if another live module has it. A staged module learns of that in *validate* instead.
     pub fn register(&self, kind: &str, key: &str, target: Arc<dyn Callable>) -> Result<(), KeyTaken> {
         let at = (kind.to_owned(), key.to_owned());
-        if !self.intents.is_open() {
-            self.publish(&at, &target)?;
+        if self.intents.is_open() {
+            let old = self.lock().registrations.insert(at, target);
+            drop(old);
+            return Ok(());
         }
+        let Some(intents) = self.foreign() else {
+            return self.publish(at, target);
+        };
+        self.may_take(&self.table.snapshot(), &at)?;
+        let me = self.me.clone();
+        intents.defer(move || {
+            let _ = me.upgrade().map(|me| me.publish(at, target));
+        });
+        Ok(())
+    }
+
+    fn may_take(&self, table: &Registrations, at: &(String, String)) -> Result<(), KeyTaken> {
+        match table.get(at) {
+            Some(taken) if taken.owner != self.owner => {
+                Err(KeyTaken { kind: at.0.clone(), key: at.1.clone(), owner: taken.owner.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn publish(&self, at: (String, String), target: Arc<dyn Callable>) -> Result<(), KeyTaken> {
+        let entry = Registered { owner: self.owner.clone(), born: self.born, target: target.clone() };
+        self.table.change(|table| {
+            // Looked at under the table's lock, in which a commit sets it.
+            if self.replaced.load(Ordering::Acquire) || !self.intents.is_committed() {
+                return Ok(());
+            }
+            self.may_take(table, &at)?;
+            table.insert(at.clone(), entry);
+            Ok(())
+        })?;
         let old = self.lock().registrations.insert(at, target);
         drop(old);
         Ok(())
     }
 
-    fn publish(&self, at: &(String, String), target: &Arc<dyn Callable>) -> Result<(), KeyTaken> {
-        let entry = Registered { owner: self.owner.clone(), born: self.born, target: target.clone() };
-        self.table.change(|table| match table.get(at) {
-            Some(taken) if taken.owner != self.owner => {
-                Err(KeyTaken { kind: at.0.clone(), key: at.1.clone(), owner: taken.owner.clone() })
-            }
-            _ => {
-                table.insert(at.clone(), entry);
-                Ok(())
-            }
-        })
-    }
-
     /// Forgets what is registered under `kind` and `key`.
     pub fn unregister(&self, kind: &str, key: &str) {
         let at = (kind.to_owned(), key.to_owned());
-        let old = self.lock().registrations.remove(&at);
-        let me = self.me.clone();
-        if old.is_some() {
-            self.defer(move || {
-                let Some(me) = me.upgrade() else { return };
-                let _ = me.table.change(|table| {
-                    if table.get(&at).is_some_and(|entry| entry.owner == me.owner) {
-                        table.remove(&at);
-                    }
-                    Ok(())
-                });
-            });
+        if self.intents.is_open() {
+            let old = self.lock().registrations.remove(&at);
+            drop(old);
+            return;
         }
+        let me = self.me.clone();
+        self.defer(move || {
+            let Some(me) = me.upgrade() else { return };
+            let old = me.lock().registrations.remove(&at);
+            let own = |entry: &Registered| entry.owner == me.owner && entry.born == me.born;
+            let _ = me.table.change(|table| {
+                if table.get(&at).is_some_and(own) {
+                    table.remove(&at);
+                }
+                Ok(())
+            });
+            drop(old);
+        });
+    }
+
+    /// Its module was replaced or leaves: from now on it offers nothing. Said under the table's lock.
+    pub(crate) fn set_replaced(&self) {
+        self.replaced.store(true, Ordering::Release);
     }
 
     /// What it registered.
@@ -231,11 +226,7 @@ impl Scope {
 
     /// Gives the resources with these ids to `next`.
     pub(crate) fn hand_over(&self, ids: &BTreeSet<u64>, next: &Arc<Scope>) -> Vec<Arc<dyn Resource>> {
-        let (kept, rest) = {
-            let mut owned = self.lock();
-            std::mem::take(&mut owned.resources).into_iter().partition::<Vec<_>, _>(|r| ids.contains(&r.id()))
-        };
-        self.lock().resources.extend(rest);
+        let kept: Vec<_> = self.lock().resources.extract_if(.., |r| ids.contains(&r.id())).collect();
         for resource in &kept {
             next.adopt(resource.clone());
             resource.moved(next);
@@ -261,11 +252,7 @@ impl Scope {
     }
 
     fn sweep(&self) {
-        let (done, alive) = {
-            let mut owned = self.lock();
-            std::mem::take(&mut owned.resources).into_iter().partition::<Vec<_>, _>(|r| r.is_done())
-        };
-        self.lock().resources.splice(0..0, alive);
+        let done: Vec<_> = self.lock().resources.extract_if(.., |r| r.is_done()).collect();
         // Dropping a handle may take a VM's lock: not under ours.
         drop(done);
     }

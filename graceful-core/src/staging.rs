@@ -130,9 +130,9 @@ impl Staging {
                     modules.remove(name);
                 }
             }
-            let mut in_flight = self.world.in_flight.write().unwrap();
-            in_flight.pending.clear();
         }
+        // Not under the lock of the modules: a require takes the two the other way round.
+        self.world.in_flight.write().unwrap().pending.clear();
         // Handles into VMs go here, outside of every lock.
         drop(dropped);
         drop(staged);

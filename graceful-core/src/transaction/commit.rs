@@ -7,6 +7,7 @@ use super::Transaction;
 use crate::backend::Txn;
 use crate::event::{EventKind, Phase};
 use crate::generation::Instance;
+use crate::scope::Registrations;
 
 impl Transaction {
     /// The point of no return: every backend's part around one store of one number.
@@ -14,8 +15,6 @@ impl Transaction {
         self.begin(Phase::Commit);
         let staging = self.staging.as_ref().expect("something was staged");
         let generation = staging.generation;
-        // Where a live module took a key since it was checked, the staged one has it now.
-        let table = Arc::new(self.registrations(&mut None));
         let changes = self.changes.as_ref().expect("a plan was made");
         let replaced =
             changes.loads.values().filter_map(|load| load.live.as_ref()).chain(changes.leaving.values());
@@ -23,13 +22,22 @@ impl Transaction {
         for old in &replaced {
             old.last.store(self.base.0, Ordering::Release);
         }
+        let leaving = changes.replaced();
+        let offered = staging.staged.iter().flat_map(|instance| instance.scope.registrations());
+        let mut offered = offered.collect::<Registrations>();
+        // Where a live module took a key since that was checked, the staged one has it now.
+        let mut hand_on = |table: &mut Registrations| {
+            replaced.iter().for_each(|old| old.scope.set_replaced());
+            table.retain(|_, entry| !leaving.contains(&entry.owner));
+            table.append(&mut offered);
+        };
         let mut dropped = None;
         let world = &self.world;
         let mut swap = || {
             let mut in_flight = world.in_flight.write().unwrap();
             in_flight.pending.clear();
             in_flight.closing.clear();
-            world.gate.commit(generation, || dropped = Some(world.table.replace(table.clone())));
+            world.gate.commit(generation, || dropped = Some(world.table.swap(&mut hand_on)));
         };
         let txns: Vec<_> = staging.txns.values().collect();
         commit_nested(&txns, &mut swap);
