@@ -24,8 +24,15 @@ impl World {
     /// Whether `lease` may still reach `old`: it is pinned to a generation that sees it, and the module it
     /// entered requires it.
     pub(crate) fn holds(&self, lease: &LeaseRecord, old: &Arc<Instance>) -> bool {
-        let counted = matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested) && !lease.parked;
-        counted && old.lives_at(lease.generation) && self.reaches(&lease.root, &old.name, lease.generation)
+        self.may_come(lease, old) && self.reaches(&lease.root, &old.name, lease.generation)
+    }
+
+    /// Whether a call in flight may come to `old` yet, by a require or a handle that it has not used so far:
+    /// it began in a generation that sees it. That keeps it in memory, but is not held against a reload.
+    fn may_come(&self, lease: &LeaseRecord, old: &Arc<Instance>) -> bool {
+        matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
+            && !lease.parked
+            && old.lives_at(lease.generation)
     }
 
     fn reaches(&self, root: &Name, target: &Name, generation: Generation) -> bool {
@@ -50,7 +57,11 @@ impl World {
         if old.is_empty() {
             return 0;
         }
-        let (held, free): (Vec<_>, Vec<_>) = old.into_iter().partition(|old| !self.holders(old).is_empty());
+        let leases = self.gate.leases();
+        let held = |old: &Arc<Instance>| {
+            leases.iter().any(|lease| self.may_come(lease, old)) || !old.scope.resources().is_empty()
+        };
+        let (held, free): (Vec<_>, Vec<_>) = old.into_iter().partition(held);
         let gone: BTreeSet<(Name, Generation)> =
             free.iter().map(|old| (old.name.clone(), old.born)).collect();
         let mut dropped = Vec::new();

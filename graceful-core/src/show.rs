@@ -15,7 +15,8 @@ impl Engine {
             let calls = leases.iter().filter(|lease| {
                 lease.root == live.name && matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
             });
-            let held = lingering.iter().filter(|old| old.name == live.name);
+            let old = lingering.iter().filter(|old| old.name == live.name);
+            let held = old.map(|old| Held { born: old.born.0, by: world.holders(old) });
             ModuleStatus {
                 name: live.name.to_string(),
                 backend: live.source.backend.clone(),
@@ -23,7 +24,7 @@ impl Engine {
                 generation: live.born.0,
                 in_flight: calls.count(),
                 tasks: live.scope.count("task"),
-                held: held.map(|old| Held { born: old.born.0, by: world.holders(old) }).collect(),
+                held: held.filter(|held| !held.by.is_empty()).collect(),
             }
         });
         let modules = modules.collect();

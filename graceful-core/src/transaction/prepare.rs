@@ -10,6 +10,7 @@ use crate::changes::Inputs;
 use crate::event::{EventKind, Phase};
 use crate::gate::Generation;
 use crate::generation::Instance;
+use crate::hook::bounded;
 use crate::journal::Entry;
 use crate::report::DrainPolicy;
 use crate::scope::Registrations;
@@ -34,13 +35,14 @@ impl Transaction {
     pub(super) async fn make_room(&mut self) -> Result<(), Failure> {
         let until = self.world.clock.now() + self.engine.limits.held_wait;
         let replaced = self.changes().replaced();
+        self.release_late().await;
         loop {
             let listener = self.world.gate.listen();
             self.world.purge();
             let lingering = self.world.lingering.lock().unwrap().clone();
-            let Some(old) = lingering.into_iter().find(|old| replaced.contains(&old.name)) else {
-                return Ok(());
-            };
+            let held =
+                |old: &Arc<Instance>| replaced.contains(&old.name) && !self.world.holders(old).is_empty();
+            let Some(old) = lingering.into_iter().find(held) else { return Ok(()) };
             if self.options.drain == DrainPolicy::Cancel {
                 let leases = self.world.gate.leases().into_iter();
                 leases.filter(|lease| self.world.holds(lease, &old)).for_each(|lease| lease.cancel.cancel());
@@ -51,6 +53,14 @@ impl Transaction {
                 return Err(Failure::StillHeld { module: old.name.clone(), holders });
             }
             select(listener, self.world.clock.sleep(left)).await;
+        }
+    }
+
+    /// What calls in flight started under a scope that was closed already ends here.
+    async fn release_late(&self) {
+        let lingering = self.world.lingering.lock().unwrap().clone();
+        for resource in lingering.iter().flat_map(|old| old.scope.close()) {
+            let _ = bounded(&self.world, self.engine.limits.held_wait, resource.release()).await;
         }
     }
 
