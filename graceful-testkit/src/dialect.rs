@@ -2,8 +2,10 @@
 
 mod lua;
 mod page;
+mod rhai;
 
 pub use lua::Lua;
+pub use rhai::Rhai;
 
 use crate::script::Script;
 

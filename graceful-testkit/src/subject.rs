@@ -119,6 +119,8 @@ capabilities! {
     blocking,
     /// A script can ask for a reload.
     reloads,
+    /// A reload that a script asks for where it cannot wait is queued.
+    queues,
     /// A script can unregister a module.
     unregisters,
     /// A require can stand inside a function.

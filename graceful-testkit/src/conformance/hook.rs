@@ -130,7 +130,7 @@ pub fn hook_04_a_second_caller_joins_the_running_reload<S: Subject>() {
 
 /// HOOK-04: where nothing can wait the reload is queued and nothing blocks.
 pub fn hook_04_where_nothing_can_wait_the_reload_is_queued<S: Subject>() {
-    needs!(S: reloads, blocking);
+    needs!(S: reloads, queues, blocking);
     let admin = |tag: &str| Script::plain("admin").function("deploy", [Op::Reload, ret(tag)]);
     let app = App::of::<S>().module(admin("one")).start();
     app.edit(admin("two"));

@@ -69,7 +69,8 @@ fn put_back<S: Subject>(first: Script, second: Script, hook: &str) {
         assert_eq!(repaired.unwrap_err().code().0, "GR0105");
     } else {
         repaired.unwrap();
-        assert_eq!(app.ask("db", "get"), vec!["two".into(), 1.into()].into());
+        // Now the old hook's work counts.
+        assert_eq!(app.ask("db", "get"), vec!["two".into(), 2.into()].into());
     }
 }
 
