@@ -28,17 +28,17 @@ impl Inner {
             if let Ok(lease) = Lease::open(&self.world.gate, root, LeaseKind::Call) {
                 return Ok(lease);
             }
-            let running = self.running.lock().unwrap().clone();
-            if let Some(dropped) = running.filter(|running| running.ticket.is_abandoned()) {
-                let _ = dropped.outcome.await;
-                continue;
-            }
             let left = until.saturating_sub(self.world.clock.now());
             if left.is_zero() {
                 let waited = self.limits.call_wait;
                 return Err(CallError::GateTimeout { module: root.to_string(), waited });
             }
-            select(listener, self.world.clock.sleep(left)).await;
+            let late = self.world.clock.sleep(left);
+            let running = self.running.lock().unwrap().clone();
+            match running.filter(|running| running.ticket.is_abandoned()) {
+                Some(dropped) => drop(select(dropped.outcome, late).await),
+                None => drop(select(listener, late).await),
+            }
         }
     }
 

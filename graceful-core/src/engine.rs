@@ -66,11 +66,14 @@ impl Inner {
             return match options.on_busy {
                 _ if abandoned => Ok((running, false)),
                 OnBusy::Wait => Ok((running, false)),
-                OnBusy::Join => Ok((running, true)),
+                OnBusy::Join => {
+                    running.ticket.drivers.fetch_add(1, Ordering::AcqRel);
+                    Ok((running, true))
+                }
                 OnBusy::Refuse => Err(self.refuse(ReloadErrorKind::Busy)),
             };
         }
-        let ticket: Arc<Ticket> = Arc::default();
+        let ticket = Arc::new(Ticket::of_one());
         let mut options = options.clone();
         if let Some(changed) = &mut options.changed {
             changed.extend(self.dirty.lock().unwrap().iter().cloned());

@@ -150,6 +150,7 @@ impl Transaction {
     async fn back(&mut self, failure: Failure) -> ReloadError {
         let phase = self.phase.map_or(Phase::Plan, |(phase, _)| phase);
         self.end_phase(false);
+        self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
         let undone = self.journal.undo(&world, self.base, budget).await;
         if let Some(staging) = self.staging.take() {

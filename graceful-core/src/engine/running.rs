@@ -29,6 +29,10 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    pub(super) fn of_one() -> Self {
+        Self { drivers: AtomicUsize::new(1), ..Self::default() }
+    }
+
     pub(crate) fn is_abandoned(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
@@ -48,7 +52,8 @@ impl Ticket {
 }
 
 /// A reload under way. Dropping it before it is done makes the reload go back: the engine owns what must be
-/// undone, gates stay shut, and whoever comes next (a call, another reload) drives the undo to its end.
+/// undone, gates stay shut, and whoever comes next (a task of the host, a call, another reload) drives the undo to its
+/// end.
 #[must_use = "a reload does nothing unless it is awaited"]
 pub struct Reload {
     pub(super) engine: Arc<Inner>,
@@ -85,7 +90,6 @@ impl Future for Reload {
                 Ok((running, own)) => {
                     if own {
                         this.options = None;
-                        running.ticket.drivers.fetch_add(1, Ordering::AcqRel);
                     }
                     this.running = Some(running);
                 }
@@ -99,11 +103,19 @@ impl Drop for Reload {
         let Some(running) = self.running.take().filter(|_| !self.done && self.options.is_none()) else {
             return;
         };
-        if running.ticket.drivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Under the lock in which others join, so that nobody joins what is being given up.
+        let joining = self.engine.running.lock().unwrap();
+        let last = running.ticket.drivers.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last {
             running.ticket.gone.store(true, Ordering::Release);
+        }
+        drop(joining);
+        if last && running.outcome.peek().is_none() {
             running.ticket.signal.notify(usize::MAX);
-            // Callers at the gates are told to look: they drive the undo.
+            // Callers at the gates are told to look: they drive the undo. So that frozen tasks and requires
+            // that wait need no caller to come, the host's tasks do too.
             self.engine.world.gate.announce();
+            self.engine.world.clock.spawn(Box::pin(running.outcome.map(drop)));
         }
     }
 }

@@ -72,17 +72,20 @@ impl Transaction {
         let staging = Staging::new(self.world.clone(), generation, start, backends, self.engine.limits.stage);
         let staging = self.staging.insert(staging);
         let changes = self.changes.as_mut().expect("a plan was made");
-        let result = staging.run(inputs, changes).await;
-        for (module, finalize) in staging.take_initialised() {
-            self.journal.entries.push(Entry::Registered { module, finalize });
-        }
-        result?;
+        staging.run(inputs, changes).await?;
         for instance in &staging.staged {
             let live = changes.loads[&instance.name].live.as_ref();
             let version = |instance: &Arc<Instance>| instance.module()?.manifest().version.clone();
             self.versions.insert(instance.name.clone(), (live.and_then(version), version(instance)));
         }
         Ok(())
+    }
+
+    /// Journals what ran its `init` while it was staged, however staging ended.
+    pub(super) fn note_initialised(&mut self) {
+        let initialised = self.staging.iter().flat_map(Staging::take_initialised);
+        let entries = initialised.map(|(module, finalize)| Entry::Registered { module, finalize });
+        self.journal.entries.extend(entries);
     }
 
     /// From here on nobody may begin to hold what is being replaced. Tells who began to while it was staged.
