@@ -20,7 +20,11 @@ use crate::dialect::Dialect;
 use crate::script::Script;
 use crate::subject::{Capabilities, Subject};
 
-use vm::Vm;
+pub(crate) use module::{FakeRoute, out as plain};
+pub(crate) use room::{Room, failed};
+pub(crate) use store::Store;
+pub(crate) use text::{Program, parse, render};
+pub(crate) use vm::Vm;
 
 /// The reference backend. What the conformance suite expects is what it does.
 pub struct FakeBackend {

@@ -20,14 +20,17 @@ pub mod trace;
 pub mod dialect;
 pub mod fake;
 pub mod subject;
+pub mod native;
 mod digest;
 pub mod scenario;
 #[macro_use]
 pub mod conformance;
+pub mod planted;
 
 pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
 pub use dialect::Dialect;
 pub use fake::{Fake, FakeBackend, FakeSubject};
+pub use native::NativeSubject;
 pub use scenario::{App, AppBuilder};
 pub use script::Script;
 pub use sources::MemorySources;

@@ -45,6 +45,11 @@ pub trait Subject: 'static {
         ClockKind::Manual
     }
 
+    /// How errors name the source of `module`.
+    fn origin(module: &str) -> String {
+        format!("{module}.{}", Self::dialect().extension())
+    }
+
     /// Puts `script` where the engine finds its source. Only native modules are not text.
     fn write(script: &Script, shelf: &Shelf) {
         let dialect = Self::dialect();
@@ -95,6 +100,10 @@ macro_rules! capabilities {
 capabilities! {
     /// Modules can register themselves: version, options, state.
     registers,
+    /// A module registers by a call inside its top level, with a name it gives itself.
+    registers_by_call,
+    /// Sources are texts: the same text again is no change.
+    texts,
     /// Registered modules can have hooks.
     hooks,
     /// Modules can be plain: loaded without registering.

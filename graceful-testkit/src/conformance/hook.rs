@@ -16,7 +16,7 @@ fn short() -> Limits {
 /// A module whose reload hooks note their name and `tag`.
 fn noted(name: &str, tag: &str) -> Script {
     let said = |hook: &str| [note(format!("{hook} {name} {tag}"))];
-    Script::new(name).before_reload(said("before")).after_reload(said("after"))
+    Script::new(name).version("1.0.0").before_reload(said("before")).after_reload(said("after"))
 }
 
 /// HOOK-01: old `before_reload`, new `after_reload`, commit.
@@ -26,7 +26,10 @@ pub fn hook_01_old_before_reload_then_new_after_reload<S: Subject>() {
     app.trace().clear();
     app.edit(noted("web", "2"));
     app.must_reload();
-    in_order(&app.trace().text(), &["staged web", "- before web 1", "- after web 2", "commit"]);
+    in_order(
+        &app.trace().text(),
+        &["staged web 1.0.0 -> 1.0.0", "- before web 1", "- after web 2", "commit"],
+    );
     assert_eq!(app.take_notes(), ["before web 1", "after web 2"]);
 }
 

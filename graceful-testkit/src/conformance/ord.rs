@@ -51,7 +51,7 @@ pub fn ord_01_only_what_changed_and_its_dependents_are_reloaded<S: Subject>() {
 
 /// ORD-01: a source that was written again with the same text has not changed.
 pub fn ord_01_what_counts_is_the_text_not_that_it_was_written<S: Subject>() {
-    needs!(S: plain);
+    needs!(S: plain, texts);
     let app = App::of::<S>().module(link("db", &[])).start();
     app.edit(link("db", &[]));
     assert_eq!(app.must_reload().outcome, Outcome::Unchanged);
@@ -128,7 +128,7 @@ pub fn ord_05_a_cycle_of_constant_requires_is_found_by_the_plan<S: Subject>() {
 
 /// ORD-05: computed names: while staging.
 pub fn ord_05_a_cycle_of_computed_requires_is_found_while_staging<S: Subject>() {
-    needs!(S: plain, dynamic);
+    needs!(S: plain, dynamic, waits_at_load);
     let app = App::of::<S>().module(link("a", &[])).start();
     app.edit(link("a", &["b"]));
     app.edit(Script::plain("b").top([require("a")]).function("get", [ret("b")]));
@@ -157,8 +157,7 @@ pub fn ord_05_a_missing_module_says_who_requires_it_and_what_was_searched<S: Sub
     app.edit(link("a", &["nowhere"]));
     let error = app.must_fail();
     assert_eq!(error.code().0, "GR0103");
-    let file = format!("a.{}", S::dialect().extension());
-    says(&error, &["`nowhere` is missing", "required by a", &file, "memory:nowhere"]);
+    says(&error, &["`nowhere` is missing", "required by a", &S::origin("a"), "memory:nowhere"]);
     assert_eq!(app.ask("a", "get"), "one".into());
 }
 

@@ -33,7 +33,7 @@ pub fn reg_01_a_registered_module_is_known_and_survives_reloads<S: Subject>() {
 
 /// REG-02: once, before the registration returns, and not on a reload.
 pub fn reg_02_init_runs_once_and_before_the_registration_returns<S: Subject>() {
-    needs!(S: hooks);
+    needs!(S: hooks, registers_by_call);
     let hits = Script::new("hits")
         .init([set("ready", 1), note("init")])
         .top([note(list(["top".into(), state("ready")]))]);
@@ -47,13 +47,20 @@ pub fn reg_02_init_runs_once_and_before_the_registration_returns<S: Subject>() {
 /// REG-02: a module that a reload brings is initialised in *activate*, after its dependencies.
 pub fn reg_02_init_of_a_new_module_runs_in_activate_after_its_dependencies<S: Subject>() {
     needs!(S: hooks);
-    let app = App::of::<S>().module(Script::new("web")).start();
+    let app = App::of::<S>().module(Script::new("web").version("1.0.0")).start();
     app.trace().clear();
     app.edit(Script::new("db").init([note("init db")]));
     app.edit(Script::new("cache").requires("db").init([note("init cache")]));
-    app.edit(Script::new("web").requires("cache").requires("db"));
+    app.edit(Script::new("web").version("2.0.0").requires("cache").requires("db"));
     app.must_reload();
-    let lines = ["staged web", "- init db", "hook db init", "- init cache", "hook cache init", "commit"];
+    let lines = [
+        "staged web 1.0.0 -> 2.0.0",
+        "- init db",
+        "hook db init",
+        "- init cache",
+        "hook cache init",
+        "commit",
+    ];
     in_order(&app.trace().text(), &lines);
 }
 
@@ -136,18 +143,17 @@ pub fn reg_04_a_failing_init_in_a_reload_leaves_nothing_and_runs_again_later<S: 
 
 /// REG-05: two sources, one name.
 pub fn reg_05_a_taken_name_is_an_error_naming_both_files<S: Subject>() {
-    needs!(S: registers);
+    needs!(S: registers_by_call);
     let second = Script::new("second").registers_as("first").requires("first");
     let app = App::of::<S>().module(Script::new("first")).module(second).build();
-    let extension = S::dialect().extension();
     let error = app.must_fail();
-    says(&error, &["first", &format!("first.{extension}"), &format!("second.{extension}")]);
+    says(&error, &["first", &S::origin("first"), &S::origin("second")]);
     assert_eq!(error.code().0, "GR0305");
 }
 
 /// REG-06: the name that is registered is the one that is required.
 pub fn reg_06_the_registered_name_must_be_the_loaded_one<S: Subject>() {
-    needs!(S: registers);
+    needs!(S: registers_by_call);
     let app = App::of::<S>().module(Script::new("hits").registers_as("misses")).build();
     let error = app.must_fail();
     says(&error, &["hits", "misses"]);

@@ -80,7 +80,7 @@ pub fn tx_02_a_syntax_error_has_file_line_column_and_source_line<S: Subject>() {
     let error = app.must_fail();
     let ReloadErrorKind::Load { error, .. } = &*error.kind else { panic!("{error:?}") };
     let place = error.place.clone().expect("a place");
-    assert_eq!(place.file, format!("web.{}", S::dialect().extension()));
+    assert_eq!(place.file, S::origin("web"));
     let text = app.sources().text("web").unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let line = place.line.expect("a line") as usize;
@@ -112,7 +112,7 @@ pub fn tx_03_a_throw_at_load_leaves_the_live_generation_untouched<S: Subject>() 
 
 /// TX-03: where it threw.
 pub fn tx_03_a_throw_at_load_says_where<S: Subject>() {
-    needs!(S: plain);
+    needs!(S: plain, texts);
     let app = App::of::<S>().module(serving("one")).start();
     app.edit(serving("two").top([throw("no")]));
     let error = app.must_fail();
@@ -256,7 +256,7 @@ pub fn tx_09_a_dropped_reload_is_undone_by_whoever_comes_next<S: Subject>() {
 
 /// TX-10: what was hashed is what is loaded.
 pub fn tx_10_a_source_that_changes_while_it_is_read_is_read_once<S: Subject>() {
-    needs!(S: plain);
+    needs!(S: plain, texts);
     let app = App::of::<S>().module(serving("one")).start();
     let (dialect, shelf) = (S::dialect(), app.shelf().clone());
     let reads = app.sources().reads("web");

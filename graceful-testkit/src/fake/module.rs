@@ -125,7 +125,7 @@ impl Module for FakeModule {
 }
 
 /// What a function returned, as it leaves the language.
-fn out(room: &Room, data: Data) -> Result<Value, CallError> {
+pub(crate) fn out(room: &Room, data: Data) -> Result<Value, CallError> {
     data.to_value().ok_or_else(|| bad(room, "returned what is not plain data"))
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use async_trait::async_trait;
+use graceful_core::planted::{Bug, is_planted};
 use graceful_core::{
     CallError, Clock, Control, HookError, Intents, Lease, LeaseKind, Resource, Scope, Value, World,
 };
@@ -120,7 +121,7 @@ impl Vm {
     pub(crate) fn set_global(self: &Arc<Self>, scope: &Scope, name: &str, data: Data) {
         let owner = self.global_of(scope, name);
         let layer = Layer { owner, data };
-        let overlay = self.overlay();
+        let overlay = self.overlay().filter(|_| !is_planted(Bug::GlobalVisible));
         let globals = overlay.as_ref().map_or(&self.globals, |overlay| &overlay.globals);
         put(globals.lock().unwrap().entry(name.to_owned()).or_default(), layer);
     }
