@@ -16,9 +16,15 @@ pub enum Bug {
     EarlyCommit,
 }
 
-/// Whether `bug` is planted in this thread's process.
+/// Whether `bug` is planted in this process.
 #[cfg(not(feature = "planted"))]
 pub const fn is_planted(_: Bug) -> bool {
+    false
+}
+
+/// Plants `bug`, or none. Says whether it could: not without the feature.
+#[cfg(not(feature = "planted"))]
+pub const fn plant(_: Option<Bug>) -> bool {
     false
 }
 
@@ -35,9 +41,10 @@ mod switch {
         PLANTED.load(Ordering::Relaxed) == bug as u8 + 1
     }
 
-    /// Plants `bug`, or none.
-    pub fn plant(bug: Option<Bug>) {
+    /// Plants `bug`, or none. Says whether it could.
+    pub fn plant(bug: Option<Bug>) -> bool {
         PLANTED.store(bug.map_or(0, |bug| bug as u8 + 1), Ordering::Relaxed);
+        true
     }
 }
 

@@ -33,6 +33,7 @@ fn sorted(report: &Report) -> Vec<String> {
 pub fn ord_01_only_what_changed_and_its_dependents_are_reloaded<S: Subject>() {
     needs!(S: plain);
     let app = App::of::<S>()
+        .module(link("page", &["web"]))
         .module(link("web", &["cache", "log"]))
         .module(link("cache", &["db"]))
         .module(link("db", &[]))
@@ -43,8 +44,8 @@ pub fn ord_01_only_what_changed_and_its_dependents_are_reloaded<S: Subject>() {
     app.take_notes();
     app.edit(link("cache", &["db"]).comment("again"));
     let report = app.must_reload();
-    assert_eq!(steps(&report), ["cache (changed)", "web (depends on cache)"]);
-    assert_eq!(app.take_notes(), ["cache", "web"]);
+    assert_eq!(steps(&report), ["cache (changed)", "web (depends on cache)", "page (depends on web)"]);
+    assert_eq!(app.take_notes(), ["cache", "web", "page"]);
     assert!(Arc::ptr_eq(&db, &live("db")) && Arc::ptr_eq(&log, &live("log")));
     assert!(!Arc::ptr_eq(&web, &live("web")));
 }
