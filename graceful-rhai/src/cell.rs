@@ -126,7 +126,8 @@ impl Held<'_> {
     pub(crate) fn merge(&mut self, changes: BTreeMap<Key, Option<Dynamic>>) -> Vec<Dynamic> {
         self.0.version += 1;
         let entries = &mut self.0.entries;
-        let old = changes.into_iter().filter_map(|(key, value)| put(entries, key, value.unwrap_or(Dynamic::UNIT)));
+        let old =
+            changes.into_iter().filter_map(|(key, value)| put(entries, key, value.unwrap_or(Dynamic::UNIT)));
         old.collect()
     }
 }

@@ -13,8 +13,10 @@ use crate::error;
 pub(crate) const BUILTIN: [&str; 4] = ["graceful", "fiber", "http", "log"];
 
 /// Methods that change a value in place without running a script.
-const CHANGING: [&str; 12] =
-    ["push", "append", "insert", "pop", "shift", "remove", "clear", "truncate", "reverse", "set", "mixin", "pad"];
+const CHANGING: [&str; 12] = [
+    "push", "append", "insert", "pop", "shift", "remove", "clear", "truncate", "reverse", "set", "mixin",
+    "pad",
+];
 
 /// A source that was parsed.
 pub(crate) struct Program {
@@ -77,7 +79,9 @@ impl Scan<'_> {
         match node {
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => self.import(&import.0, deferred),
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.chain(&assignment.1.lhs),
-            Some(ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))) if changes(chain) => self.chain(chain),
+            Some(ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))) if changes(chain) => {
+                self.chain(chain)
+            }
             _ => {}
         }
     }
@@ -120,7 +124,9 @@ mod tests {
 
     fn shown(text: &str) -> Vec<String> {
         let requires = compiled(text).unwrap().requires.into_iter();
-        requires.map(|r| format!("{} {}{}", r.place, r.name, if r.deferred { " deferred" } else { "" })).collect()
+        requires
+            .map(|r| format!("{} {}{}", r.place, r.name, if r.deferred { " deferred" } else { "" }))
+            .collect()
     }
 
     #[test]
@@ -144,7 +150,8 @@ mod tests {
 
     #[test]
     fn public_functions_are_exported_by_name_and_arity() {
-        let made = compiled("fn a(x) {} fn a(x, y) {} private fn b() {} fn int.c() {} let d = || 1;").unwrap();
+        let made =
+            compiled("fn a(x) {} fn a(x, y) {} private fn b() {} fn int.c() {} let d = || 1;").unwrap();
         let program = made.artifact.downcast::<Program>().unwrap();
         assert_eq!(program.exports, BTreeSet::from([("a".into(), 1), ("a".into(), 2)]));
     }

@@ -18,7 +18,11 @@ pub(crate) trait Files {
 
 /// A place in `file`.
 pub(crate) fn place(file: &str, at: Position) -> Place {
-    Place { file: file.to_owned(), line: at.line().map(|n| n as u32), column: at.position().map(|n| n as u32) }
+    Place {
+        file: file.to_owned(),
+        line: at.line().map(|n| n as u32),
+        column: at.position().map(|n| n as u32),
+    }
 }
 
 /// A text that does not parse.
@@ -77,7 +81,8 @@ fn unwind(mut error: EvalAltResult, entered: &str) -> Unwound {
     let mut frames = Vec::new();
     loop {
         let at = place(&file, error.position());
-        let within = |name: &Option<String>| name.as_ref().map_or(format!("{at}"), |name| format!("{at} in {name}"));
+        let within =
+            |name: &Option<String>| name.as_ref().map_or(format!("{at}"), |name| format!("{at} in {name}"));
         match error {
             EvalAltResult::ErrorInFunctionCall(name, source, inner, _) => {
                 if at.line.is_some() {

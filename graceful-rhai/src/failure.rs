@@ -74,7 +74,8 @@ impl From<&ReloadError> for Failure {
     fn from(error: &ReloadError) -> Self {
         let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
         // The first cause is the kind, which the message ends with.
-        let told: Vec<String> = causes.enumerate().filter(|(at, _)| *at != 1).map(|(_, e)| e.to_string()).collect();
+        let told: Vec<String> =
+            causes.enumerate().filter(|(at, _)| *at != 1).map(|(_, e)| e.to_string()).collect();
         Failure::Reload { code: error.code(), message: told.join(": "), retryable: error.is_retryable() }
     }
 }

@@ -8,7 +8,8 @@
 /// `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How deep functions may call each other, across Rhai modules too.
+    /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that runs it
+    /// ends the process, so raise this together with the stack size of the host's threads.
     pub call_levels: usize,
     /// How deep expressions and statements may nest, at the top level and inside functions.
     pub expression_depth: usize,
@@ -22,10 +23,13 @@ pub struct Limits {
     pub map_size: Option<usize>,
 }
 
+/// Frames of an unoptimised interpreter take so much room that a thread of 2 MiB holds some 60 of them.
+const CALL_LEVELS: usize = if cfg!(debug_assertions) { 24 } else { 64 };
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            call_levels: 64,
+            call_levels: CALL_LEVELS,
             expression_depth: 64,
             operations: None,
             string_size: None,

@@ -27,7 +27,9 @@ impl Overlay {
     /// Writes `key` of `cell`.
     pub(crate) fn set(&self, cell: &Arc<Cell>, key: Key, value: Option<Dynamic>) {
         let mut changed = self.lock();
-        let into = changed.entry(cell.id()).or_insert_with(|| Changed { cell: cell.clone(), entries: BTreeMap::new() });
+        let into = changed
+            .entry(cell.id())
+            .or_insert_with(|| Changed { cell: cell.clone(), entries: BTreeMap::new() });
         let old = into.entries.insert(key, value);
         drop(changed);
         drop(old);

@@ -73,7 +73,11 @@ impl Table {
     ///
     /// # Errors
     /// What `change` fails with.
-    pub(crate) fn update<E>(&self, key: Key, change: impl Fn(Dynamic) -> Result<Dynamic, E>) -> Result<Dynamic, E> {
+    pub(crate) fn update<E>(
+        &self,
+        key: Key,
+        change: impl Fn(Dynamic) -> Result<Dynamic, E>,
+    ) -> Result<Dynamic, E> {
         if self.overlay().is_some() {
             let next = change(self.get(&key))?;
             self.set(key, next.clone());
@@ -155,10 +159,11 @@ mod tests {
 
     use super::*;
     use crate::overlay::Overlay;
-    use crate::watch::Watch;
+    use crate::watch::{Staging, Watch};
 
     fn staged<T>(overlay: &Arc<Overlay>, work: impl FnOnce() -> T) -> T {
-        Watch::default().writing_to(overlay.clone()).over(work)
+        let staging = Staging { overlay: overlay.clone(), importer: None, start: false };
+        Watch::default().staged(staging).run(work)
     }
 
     #[test]

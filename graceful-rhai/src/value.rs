@@ -55,7 +55,11 @@ impl Out {
         }
     }
 
-    fn map<'a>(&mut self, from: impl Iterator<Item = (&'a str, &'a Dynamic)>, depth: usize) -> Result<Value, String> {
+    fn map<'a>(
+        &mut self,
+        from: impl Iterator<Item = (&'a str, &'a Dynamic)>,
+        depth: usize,
+    ) -> Result<Value, String> {
         let entries = from.filter_map(|(key, value)| match self.value(value, depth + 1) {
             Ok(value) => value.map(|value| Ok((key.to_owned(), value))),
             Err(error) => Some(Err(error)),
@@ -90,7 +94,11 @@ fn scalar(from: &Dynamic) -> Option<Value> {
 
 /// What kind of value this is, in the words of an error message.
 pub(crate) fn kind(value: &Dynamic) -> &'static str {
-    if value.is_fnptr() { "function" } else { to_value(value).map_or("value of its own type", |value| value.kind()) }
+    if value.is_fnptr() {
+        "function"
+    } else {
+        to_value(value).map_or("value of its own type", |value| value.kind())
+    }
 }
 
 fn named(value: &Dynamic) -> String {

@@ -48,7 +48,7 @@ pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Stop> {
             std::thread::park();
             continue;
         };
-        if let Some(stop) = watched.stop() {
+        if let Some(stop) = watched.over() {
             return Err(stop);
         }
         let left = watched.until().map(|at| at.saturating_duration_since(Instant::now()));
@@ -96,7 +96,10 @@ impl<T> Slot<T> {
 ///
 /// # Errors
 /// What stopped the code that waits.
-pub(crate) fn spawned<T: Send + 'static>(clock: &dyn Clock, future: BoxFuture<'static, T>) -> Result<T, Stop> {
+pub(crate) fn spawned<T: Send + 'static>(
+    clock: &dyn Clock,
+    future: BoxFuture<'static, T>,
+) -> Result<T, Stop> {
     let slot = Slot::default();
     let into = slot.clone();
     clock.spawn(Box::pin(async move { into.put(future.await) }));

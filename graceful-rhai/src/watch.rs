@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use graceful_core::Lease;
+use graceful_core::{Importer, Lease};
 use rhai::Dynamic;
 
 use crate::overlay::Overlay;
@@ -40,13 +40,24 @@ pub(crate) trait Turns: Send + Sync {
     fn resume(&self) -> Option<Stop>;
 }
 
-/// What may stop the code that runs under it, and where its writes to state go.
+/// The staging of one module, as its top level sees it.
+#[derive(Clone)]
+pub(crate) struct Staging {
+    /// Where its writes to state go.
+    pub(crate) overlay: Arc<Overlay>,
+    /// Loads what it imports and the plan did not foresee.
+    pub(crate) importer: Option<Arc<dyn Importer>>,
+    /// The world is empty: `init` runs while the module registers.
+    pub(crate) start: bool,
+}
+
+/// What may stop the code that runs under it, and whether that is a top level.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
     pub(crate) deadline: Option<(Instant, Duration)>,
     pub(crate) lease: Option<Lease>,
     pub(crate) abort: Arc<AtomicBool>,
-    pub(crate) overlay: Option<Arc<Overlay>>,
+    pub(crate) staging: Option<Staging>,
     pub(crate) task: Option<Arc<dyn Turns>>,
     outer: Option<Arc<Watch>>,
 }
@@ -71,9 +82,14 @@ pub(crate) fn current() -> Option<Arc<Watch>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+/// The staging of the module whose top level runs on this thread.
+pub(crate) fn staging() -> Option<Staging> {
+    CURRENT.with_borrow(|watch| watch.as_ref()?.staging.clone())
+}
+
 /// Where the module whose top level runs on this thread writes to its state.
 pub(crate) fn overlay() -> Option<Arc<Overlay>> {
-    CURRENT.with_borrow(|watch| watch.as_ref()?.overlay.clone())
+    CURRENT.with_borrow(|watch| watch.as_ref()?.staging.as_ref().map(|staging| staging.overlay.clone()))
 }
 
 impl Watch {
@@ -82,32 +98,37 @@ impl Watch {
         Self { lease, ..Self::default() }
     }
 
+    /// Watches a task.
+    pub(crate) fn task(task: Arc<dyn Turns>) -> Self {
+        Self { task: Some(task), ..Self::default() }
+    }
+
     /// The same, with a deadline from now.
     pub(crate) fn within(mut self, budget: Duration) -> Self {
         self.deadline = Some((Instant::now() + budget, budget));
         self
     }
 
-    /// The same, with the state that is written to in `overlay`.
-    pub(crate) fn writing_to(mut self, overlay: Arc<Overlay>) -> Self {
-        self.overlay = Some(overlay);
+    /// The same for a top level.
+    pub(crate) fn staged(mut self, staging: Staging) -> Self {
+        self.staging = Some(staging);
         self
     }
 
     /// Runs `work` under this watch and under what watches the thread already.
-    pub(crate) fn over<T>(mut self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(mut self, work: impl FnOnce() -> T) -> T {
         self.outer = current();
         let _entered = Entered(CURRENT.replace(Some(Arc::new(self))));
         work()
     }
 
-    /// Whether the code must stop. A task may stay here for as long as it is frozen.
+    /// Whether the code must stop. A task stays here for as long as it is frozen.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        let over = self.look();
-        over.or_else(|| self.task.as_ref()?.breathe())
+        self.over().or_else(|| self.task.as_ref()?.breathe())
     }
 
-    fn look(&self) -> Option<Stop> {
+    /// Whether the code must stop. Never waits: below a call that it is in the middle of, a task's turn cannot end.
+    pub(crate) fn over(&self) -> Option<Stop> {
         if let Some((at, budget)) = self.deadline
             && Instant::now() >= at
         {
@@ -119,9 +140,8 @@ impl Watch {
         if self.lease.as_ref().is_some_and(Lease::is_cancelled) {
             return Some(Stop::Cancelled);
         }
-        // An outer task is only asked whether it is over: its turn cannot end below a call it is in the middle of.
-        let outer = self.outer.as_ref();
-        outer.and_then(|outer| outer.look().or_else(|| outer.task.as_ref()?.over()))
+        let over = self.task.as_ref().and_then(|task| task.over());
+        over.or_else(|| self.outer.as_ref()?.over())
     }
 
     /// The nearest deadline.

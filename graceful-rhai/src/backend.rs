@@ -1,0 +1,149 @@
+//! The Rhai backend: a configured interpreter, and how it is put into an engine.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
+use rhai::{Dynamic, Engine, EvalContext, Module, Shared};
+
+use crate::failure::Thrown;
+use crate::import::Resolver;
+use crate::stage::RhaiTxn;
+use crate::unit::{Runtime, tagged};
+use crate::{
+    compile, failure, fiber, graceful, http, limits::Limits, log, registration, semver, state, watch,
+};
+
+/// The name of the backend, and the extension of its files.
+pub const RHAI: &str = "rhai";
+
+/// Rhai, as a backend of the engine.
+///
+/// ```
+/// use graceful_rhai::{Limits, RhaiBackend};
+/// let backend = RhaiBackend::builder()
+///     .limits(Limits { string_size: Some(1 << 20), ..Limits::default() })
+///     .configure(|engine| { engine.register_fn("double", |n: i64| n * 2); })
+///     .build();
+/// # let _ = backend;
+/// ```
+pub struct RhaiBackend {
+    runtime: Arc<Runtime>,
+}
+
+impl RhaiBackend {
+    /// A backend with an interpreter of its own, to be configured.
+    pub fn builder() -> RhaiBuilder {
+        RhaiBuilder { engine: None, limits: None }
+    }
+
+    /// The interpreter, as it was configured.
+    pub fn engine(&self) -> &Engine {
+        &self.runtime.engine
+    }
+}
+
+/// Builds a [`RhaiBackend`].
+#[must_use]
+pub struct RhaiBuilder {
+    engine: Option<Engine>,
+    limits: Option<Limits>,
+}
+
+impl RhaiBuilder {
+    /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its `on_progress`
+    /// and `on_var` callbacks and its default tag are replaced; four modules are added to it: `graceful`, `fiber`,
+    /// `http`, `log`.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Changes the interpreter before it is used.
+    pub fn configure(mut self, configure: impl FnOnce(&mut Engine)) -> Self {
+        configure(self.engine.get_or_insert_with(own_engine));
+        self
+    }
+
+    /// The bounds of the interpreter. Without this call an engine that was handed over keeps its own.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// The backend.
+    pub fn build(self) -> Arc<RhaiBackend> {
+        let given = self.engine.is_some();
+        let mut engine = self.engine.unwrap_or_else(own_engine);
+        match self.limits {
+            Some(limits) => limits.apply(&mut engine),
+            None if !given => Limits::default().apply(&mut engine),
+            None => {}
+        }
+        // The interner is one lock for all threads, and Rhai sleeps where it finds it taken.
+        engine.set_max_strings_interned(0);
+        engine.set_module_resolver(Resolver);
+        engine.on_progress(watch::progress);
+        #[allow(deprecated)]
+        engine.on_var(variable);
+        failure::register(&mut engine);
+        semver::register(&mut engine);
+        registration::register(&mut engine);
+        state::register(&mut engine);
+        fiber::register(&mut engine);
+        let named: [Module; 4] = [graceful::module(), fiber::module(), http::module(), log::module()];
+        let builtin: BTreeMap<&'static str, Shared<Module>> =
+            compile::BUILTIN.into_iter().zip(named.map(Shared::new)).collect();
+        for (name, module) in &builtin {
+            engine.register_static_module(*name, module.clone());
+        }
+        let runtime = Runtime { engine, builtin, link: OnceLock::new() };
+        Arc::new(RhaiBackend { runtime: Arc::new(runtime) })
+    }
+}
+
+fn own_engine() -> Engine {
+    let mut engine = Engine::new();
+    engine.on_print(|text| tracing::info!(target: "graceful::script", "{text}"));
+    engine.on_debug(|text, source, at| {
+        tracing::debug!(target: "graceful::script", source, at = %at, "{text}");
+    });
+    engine
+}
+
+/// Gives a function the variables and constants of its file's top level, read only; Rhai by itself shows it none.
+fn variable(name: &str, index: usize, cx: EvalContext) -> Thrown<Option<Dynamic>> {
+    if index != 0 || cx.scope().contains(name) {
+        return Ok(None);
+    }
+    let Some(unit) = tagged(cx.tag()) else { return Ok(None) };
+    if let Some(linked) = unit.linked.get() {
+        return Ok(linked.variables.get(name).cloned());
+    }
+    // The top level still runs: its constants are known so far.
+    let constants =
+        cx.global_runtime_state().constants.as_ref().and_then(|constants| rhai::locked_read(constants));
+    Ok(constants.and_then(|constants| constants.get(name).cloned()))
+}
+
+impl Backend for RhaiBackend {
+    fn name(&self) -> &str {
+        RHAI
+    }
+
+    fn extensions(&self) -> &[&str] {
+        &[RHAI]
+    }
+
+    fn attach(&self, world: &Arc<World>, control: Weak<dyn Control>) {
+        let _ = self.runtime.link.set((Arc::downgrade(world), control));
+    }
+
+    fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
+        compile::compile(&self.runtime.engine, source)
+    }
+
+    fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {
+        Box::new(RhaiTxn::new(self.runtime.clone(), cx))
+    }
+}

@@ -1,0 +1,205 @@
+//! One loaded version of a Rhai module, as the engine sees it.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use graceful_core::lifecycle::{Hook, HookResult};
+use graceful_core::module::Checkpoint;
+use graceful_core::{CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
+use rhai::{Dynamic, Shared};
+
+use crate::checkpoint::{Copied, copy};
+use crate::error;
+use crate::failure::Thrown;
+use crate::reach::Reach;
+use crate::run::{guarded, off_thread};
+use crate::table::Table;
+use crate::unit::Unit;
+use crate::value::{from_value, to_plain, to_value};
+use crate::watch::Watch;
+
+/// One loaded version of a module.
+pub(crate) struct RhaiModule {
+    manifest: Manifest,
+    unit: Arc<Unit>,
+    exports: Shared<rhai::Module>,
+    tenure: Arc<Tenure>,
+}
+
+/// Shared by all versions of a module. When the last of them goes, so does what the state holds: functions in it hold
+/// the module, whose state it is.
+pub(crate) struct Tenure(pub(crate) Table);
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        Reach::of(&self.0).clear();
+    }
+}
+
+impl RhaiModule {
+    pub(crate) fn new(unit: Arc<Unit>, exports: Shared<rhai::Module>, tenure: Arc<Tenure>) -> Self {
+        let registration = unit.registered();
+        let registered = registration.is_some();
+        let registration = registration.unwrap_or_default();
+        let functions = unit.program.exports.iter().map(|(name, _)| (name.clone(), Export::Function));
+        let values = exports.iter_var().filter_map(|(name, value)| {
+            let export =
+                if value.is_fnptr() { Export::Function } else { Export::Value(to_value(value).ok()?) };
+            Some((name.to_owned(), export))
+        });
+        let manifest = Manifest {
+            name: unit.name.clone(),
+            version: registration.version.clone(),
+            registered,
+            hooks: registration.hooks(),
+            checkpoint: registration.checkpoint,
+            drain: registration.drain,
+            exports: values.chain(functions).collect(),
+        };
+        Self { manifest, unit, exports, tenure }
+    }
+
+    pub(crate) fn exports(&self) -> &Shared<rhai::Module> {
+        &self.exports
+    }
+
+    pub(crate) fn tenure(&self) -> &Arc<Tenure> {
+        &self.tenure
+    }
+
+    fn callee(&self, function: &str, given: usize) -> Result<Callee, CallError> {
+        let unit = self.unit.clone();
+        if unit.program.exports.contains(&(function.to_owned(), given)) {
+            return Ok(Callee { unit, function: function.to_owned(), pointer: None });
+        }
+        if let Some(pointer) = self.exports.get_var(function).filter(Dynamic::is_fnptr) {
+            return Ok(Callee { unit, function: function.to_owned(), pointer: Some(pointer) });
+        }
+        let module = self.manifest.name.to_string();
+        let arities: Vec<String> = unit
+            .program
+            .exports
+            .iter()
+            .filter(|(name, _)| name == function)
+            .map(|(_, n)| n.to_string())
+            .collect();
+        if arities.is_empty() {
+            let generation = Lease::current_generation().map_or(0, |generation| generation.0);
+            return Err(CallError::NoExport { module, export: function.to_owned(), generation });
+        }
+        let reason = format!("`{function}` takes {} arguments, {given} were given", arities.join(" or "));
+        Err(CallError::BadValue { module, reason })
+    }
+}
+
+struct Callee {
+    unit: Arc<Unit>,
+    function: String,
+    pointer: Option<Dynamic>,
+}
+
+impl Callee {
+    fn call(self, args: Vec<Value>) -> Result<Value, CallError> {
+        let args = args.into_iter().map(from_value).collect();
+        let result: Thrown<Dynamic> = match &self.pointer {
+            None => self.unit.call_named(None, &self.function, args),
+            Some(pointer) => self.unit.call_pointer(None, &pointer.clone_cast(), args),
+        };
+        let result = result.map_err(|thrown| error::call_error(thrown, &self.unit.name, &*self.unit))?;
+        to_value(&result).map_err(|reason| {
+            let reason = format!("what `{}` returned: {reason}", self.function);
+            CallError::BadValue { module: self.unit.name.to_string(), reason }
+        })
+    }
+}
+
+impl Unit {
+    /// Runs one hook, if there is one.
+    pub(crate) async fn hook(self: Arc<Self>, hook: Hook, watch: Watch) -> HookResult {
+        let Some(function) = self.registered().and_then(|registration| registration.hook(hook).cloned())
+        else {
+            return Ok(());
+        };
+        let world = self.runtime.world().map_err(|error| HookError::new(error.to_string()))?;
+        let work = move || {
+            let ran = self.call_pointer(None, &function, vec![Dynamic::from(self.object())]);
+            ran.map(drop).map_err(|thrown| error::hook_error(thrown, &self.name, &*self))
+        };
+        off_thread(&*world.clock, watch, work).await?
+    }
+}
+
+impl RhaiModule {
+    async fn run(&self, cx: &HookCx) -> HookResult {
+        // A little less than the budget, so that code that spins ends as late and not as lost.
+        let watch = Watch::call(Lease::current()).within(cx.budget - cx.budget / 16);
+        self.unit.clone().hook(cx.hook, watch).await
+    }
+}
+
+#[async_trait]
+impl Lifecycle for RhaiModule {
+    async fn init(&self, cx: &HookCx) -> HookResult {
+        self.run(cx).await
+    }
+    async fn before_reload(&self, cx: &HookCx) -> HookResult {
+        self.run(cx).await
+    }
+    async fn after_reload(&self, cx: &HookCx) -> HookResult {
+        self.run(cx).await
+    }
+    async fn rollback(&self, cx: &HookCx) -> HookResult {
+        self.run(cx).await
+    }
+    async fn finalize(&self, cx: &HookCx) -> HookResult {
+        self.run(cx).await
+    }
+}
+
+#[async_trait]
+impl Module for RhaiModule {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let callee = self.callee(function, args.len())?;
+        let world = self.unit.runtime.world()?;
+        off_thread(&*world.clock, Watch::call(Lease::current()), move || callee.call(args)).await?
+    }
+
+    fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        let callee = self.callee(function, args.len())?;
+        guarded(|| Watch::call(Lease::current()).run(|| callee.call(args)))?
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
+        let reach = Reach::of(&self.unit.state);
+        if !reach.opaque.is_empty() {
+            let types: Vec<&str> = reach.opaque.iter().copied().collect();
+            let types = types.join(", ");
+            tracing::warn!(module = %self.unit.name, "a rollback cannot restore what the state holds of types {types}");
+        }
+        Ok(Box::new(copy(reach)))
+    }
+
+    async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
+        let copied = checkpoint.downcast_ref::<Copied>().ok_or("not a checkpoint of a Rhai module")?;
+        copied.restore();
+        Ok(())
+    }
+
+    fn save(&self) -> Value {
+        to_plain(&Dynamic::from(self.unit.state.clone()))
+    }
+
+    fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
+        Reach::of(&self.unit.state).fibers.intersection(candidates).copied().collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! A task: a thread that runs one function of a module, in turns that a reload can stop.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_listener::{Event, Listener};
+use graceful_core::{Entered, Gate, HookError, Lease, LeaseKind, Name, Resource, World};
+use rhai::{Dynamic, FnPtr};
+
+use crate::error;
+use crate::unit::Unit;
+use crate::watch::{Stop, Turns, Watch};
+
+/// How often a frozen task looks whether it is over.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Where a task is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// It waits for the commit that starts it.
+    Waiting,
+    Running,
+    Done(Dynamic),
+    Failed(String),
+    Cancelled,
+}
+
+/// A task, as scripts hold it.
+#[derive(Clone)]
+pub(crate) struct Fiber(pub(crate) Arc<Task>);
+
+impl Fiber {
+    /// Its number within the process.
+    pub(crate) fn id(&self) -> u64 {
+        self.0.id
+    }
+}
+
+/// One task.
+pub(crate) struct Task {
+    id: u64,
+    name: Option<String>,
+    unit: Arc<Unit>,
+    function: FnPtr,
+    me: Weak<Task>,
+    stage: Mutex<Stage>,
+    cancelled: AtomicBool,
+    ended: Event,
+}
+
+/// The turn of the task that this thread runs.
+struct Turn {
+    lease: Lease,
+    epoch: u64,
+    // Before the lease in the order of drops: it is the thread's current one.
+    entered: Option<Entered>,
+}
+
+thread_local! {
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+impl Task {
+    pub(crate) fn new(unit: &Arc<Unit>, name: Option<String>, function: FnPtr) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Arc::new_cyclic(|me| Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name,
+            unit: unit.clone(),
+            function,
+            me: me.clone(),
+            stage: Mutex::new(Stage::Waiting),
+            cancelled: AtomicBool::new(false),
+            ended: Event::new(),
+        })
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.lock().clone()
+    }
+
+    /// Ends it at its next operation. One that has ended stays as it is.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        let mut stage = self.lock();
+        if matches!(*stage, Stage::Waiting) {
+            *stage = Stage::Cancelled;
+            drop(stage);
+            self.ended.notify(usize::MAX);
+        }
+    }
+
+    /// Returns once it has ended.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let listener = self.ended.listen();
+            if self.is_over() {
+                return;
+            }
+            listener.await;
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !matches!(*self.lock(), Stage::Waiting | Stage::Running)
+    }
+
+    fn start(self: Arc<Self>) {
+        {
+            let mut stage = self.lock();
+            if !matches!(*stage, Stage::Waiting) {
+                return;
+            }
+            *stage = Stage::Running;
+        }
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let task = self.clone();
+        let work = move || {
+            let _inside = runtime.as_ref().map(|runtime| runtime.enter());
+            task.run();
+        };
+        let thread = std::thread::Builder::new().name(format!("{}/{}", self.unit.name, self.id));
+        if let Err(error) = thread.spawn(work) {
+            self.finish(Stage::Failed(format!("no thread for it: {error}")));
+        }
+    }
+
+    fn run(self: Arc<Self>) {
+        let turns: Arc<dyn Turns> = self.clone();
+        let watch = Watch::task(turns.clone());
+        let work = || match turns.resume() {
+            Some(stop) => Err(crate::unit::stopped(stop)),
+            None => self.unit.call_pointer(None, &self.function, Vec::new()),
+        };
+        let result = crate::run::guarded(|| watch.run(work));
+        turns.pause();
+        let failed = |message: String| {
+            tracing::error!(module = %self.unit.name, task = self.id, "{message}");
+            Stage::Failed(message)
+        };
+        self.finish(match result {
+            _ if self.cancelled.load(Ordering::Acquire) => Stage::Cancelled,
+            Ok(Ok(value)) => Stage::Done(value),
+            Ok(Err(thrown)) => failed(error::call_error(thrown, &self.unit.name, &*self.unit).to_string()),
+            Err(panic) => failed(panic.to_string()),
+        });
+    }
+
+    fn finish(&self, stage: Stage) {
+        *self.lock() = stage;
+        self.ended.notify(usize::MAX);
+    }
+
+    fn world(&self) -> Option<Arc<World>> {
+        self.unit.runtime.world().ok()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turns for Task {
+    fn breathe(&self) -> Option<Stop> {
+        let held = TURN.with_borrow(|turn| turn.as_ref().map(|turn| turn.epoch));
+        if self.over().is_some() {
+            return self.over();
+        }
+        // Without a turn it sleeps; with one it goes on until gates or generations change.
+        let world = self.world()?;
+        if held.is_none_or(|epoch| epoch == world.gate.epoch()) {
+            return None;
+        }
+        self.pause();
+        self.resume()
+    }
+
+    fn over(&self) -> Option<Stop> {
+        self.cancelled.load(Ordering::Acquire).then_some(Stop::Ended)
+    }
+
+    fn pause(&self) {
+        if let Some(mut turn) = TURN.take() {
+            drop(turn.entered.take());
+            drop(turn.lease);
+        }
+    }
+
+    fn resume(&self) -> Option<Stop> {
+        let Some(world) = self.world() else { return Some(Stop::Ended) };
+        loop {
+            if let Some(over) = self.over() {
+                return Some(over);
+            }
+            let listener = world.gate.listen();
+            if let Some(turn) = turn(&world.gate, &self.unit.name) {
+                TURN.set(Some(turn));
+                return None;
+            }
+            listener.wait_timeout(LOOK);
+        }
+    }
+}
+
+fn turn(gate: &Arc<Gate>, module: &Name) -> Option<Turn> {
+    let epoch = gate.epoch();
+    let lease = Lease::open(gate, module, LeaseKind::Task).ok()?;
+    let entered = Some(lease.enter());
+    Some(Turn { lease, epoch, entered })
+}
+
+#[async_trait]
+impl Resource for Task {
+    fn kind(&self) -> &'static str {
+        "task"
+    }
+
+    fn key(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn activate(&self) {
+        if let Some(me) = self.me.upgrade() {
+            me.start();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_over()
+    }
+
+    async fn release(&self) -> Result<(), HookError> {
+        self.cancel();
+        self.ended().await;
+        Ok(())
+    }
+}

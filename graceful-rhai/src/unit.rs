@@ -1,0 +1,229 @@
+//! One generation of one module, ready to run: its tree, what it imported, its state; and how its functions are
+//! called in a frame of their own.
+//!
+//! Rhai would run an imported function in the caller's frame, where functions of the same name are mixed up. Here
+//! every entry into a module opens a frame that holds this module's functions and imports and nothing else.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use graceful_core::{CallError, Control, Instance, Name, Scope, Source, World};
+use rhai::{
+    Caches, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, GlobalRuntimeState, ImmutableString, Module,
+    NativeCallContext, Position, Scope as Variables, Shared,
+};
+
+use crate::compile::Program;
+use crate::error::Files;
+use crate::failure::{Failure, Thrown, fail};
+use crate::registration::{Object, Registration};
+use crate::table::Table;
+use crate::watch::Stop;
+
+/// What every module of one backend shares.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    /// The modules that are always there.
+    pub(crate) builtin: BTreeMap<&'static str, Shared<Module>>,
+    pub(crate) link: OnceLock<(Weak<World>, Weak<dyn Control>)>,
+}
+
+impl Runtime {
+    pub(crate) fn world(&self) -> Result<Arc<World>, CallError> {
+        self.link.get().and_then(|(world, _)| world.upgrade()).ok_or(CallError::Stopped)
+    }
+
+    pub(crate) fn control(&self) -> Result<Arc<dyn Control>, CallError> {
+        self.link.get().and_then(|(_, control)| control.upgrade()).ok_or(CallError::Stopped)
+    }
+}
+
+/// What a top level left behind.
+#[derive(Default)]
+pub(crate) struct Linked {
+    /// What it imported, under the names it gave.
+    pub(crate) imports: Vec<(ImmutableString, Shared<Module>)>,
+    /// Its variables and constants, which its functions may read.
+    pub(crate) variables: BTreeMap<ImmutableString, Dynamic>,
+}
+
+/// One generation of one module.
+pub(crate) struct Unit {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) name: Name,
+    pub(crate) program: Arc<Program>,
+    pub(crate) state: Table,
+    pub(crate) linked: OnceLock<Linked>,
+    pub(crate) registration: Mutex<Option<Registration>>,
+    /// Modules of other backends as this one imports them.
+    pub(crate) foreign: Mutex<BTreeMap<Name, (Weak<Instance>, Shared<Module>)>>,
+    /// Weak, because the instance owns the module and what it started, which own this.
+    instance: Weak<Instance>,
+}
+
+/// Marks a frame as one of this unit.
+#[derive(Clone)]
+struct Here(Arc<Unit>);
+
+/// The unit that a frame marked by `tag` belongs to.
+pub(crate) fn tagged(tag: &Dynamic) -> Option<Arc<Unit>> {
+    tag.read_lock::<Here>().map(|here| here.0.clone())
+}
+
+/// The unit whose code calls.
+pub(crate) fn here(cx: &NativeCallContext) -> Thrown<Arc<Unit>> {
+    let outside = || fail(graceful_core::ScriptError::runtime("this only works inside of a module"));
+    cx.tag().and_then(tagged).ok_or_else(outside)
+}
+
+/// As an error that no script can catch.
+pub(crate) fn stopped(stop: Stop) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorTerminated(Dynamic::from(stop), Position::NONE).into()
+}
+
+impl Unit {
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        instance: &Arc<Instance>,
+        program: Arc<Program>,
+        state: Table,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            runtime,
+            name: instance.name.clone(),
+            program,
+            state,
+            linked: OnceLock::new(),
+            registration: Mutex::default(),
+            foreign: Mutex::default(),
+            instance: Arc::downgrade(instance),
+        })
+    }
+
+    /// The instance it is the code of; the live one of its name if that was purged, which happens to old functions
+    /// that were kept in a state.
+    pub(crate) fn instance(&self) -> Result<Arc<Instance>, Failure> {
+        let live = || self.runtime.world().ok()?.live(&self.name);
+        let gone = || CallError::NoModule { module: self.name.to_string() };
+        Ok(self.instance.upgrade().or_else(live).ok_or_else(gone)?)
+    }
+
+    /// Where what it starts belongs.
+    pub(crate) fn scope(&self) -> Result<Arc<Scope>, Failure> {
+        let own = self.instance()?.scope.clone();
+        if !own.is_closed() {
+            return Ok(own);
+        }
+        let live = self.runtime.world()?.live(&self.name);
+        Ok(live.map_or(own, |live| live.scope.clone()))
+    }
+
+    /// What it registered.
+    pub(crate) fn registered(&self) -> Option<Registration> {
+        self.registration.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its module object.
+    pub(crate) fn object(&self) -> Object {
+        let version = self.registered().and_then(|registration| registration.version);
+        Object { name: self.name.clone(), version, state: self.state.clone() }
+    }
+
+    /// A frame for its code; below `above`, as far as the depth of calls goes.
+    pub(crate) fn frame(self: &Arc<Self>, above: Option<&NativeCallContext>) -> GlobalRuntimeState {
+        let mut frame = self.runtime.engine.new_global_runtime_state();
+        frame.source = self.program.ast.source().map(ImmutableString::from);
+        frame.lib.push(self.program.ast.shared_lib().clone());
+        frame.tag = Dynamic::from(Here(self.clone()));
+        frame.level = above.map_or(0, |above| above.call_level() + 1);
+        if let Some(linked) = self.linked.get() {
+            linked.imports.iter().for_each(|(name, module)| frame.push_import(name.clone(), module.clone()));
+        }
+        frame
+    }
+
+    /// Calls one of its functions; the caller made sure that it is there.
+    pub(crate) fn call_named(
+        self: &Arc<Self>,
+        above: Option<&NativeCallContext>,
+        name: &str,
+        mut args: Vec<Dynamic>,
+    ) -> Thrown<Dynamic> {
+        let (mut frame, mut caches, mut variables) = (self.frame(above), Caches::new(), Variables::new());
+        let mut cx = EvalContext::new(&self.runtime.engine, &mut frame, &mut caches, &mut variables, None);
+        cx.call_fn_raw(name, false, false, &mut args.iter_mut().collect::<Vec<_>>()).map(Dynamic::flatten)
+    }
+
+    /// Calls a function of its own by pointer, with as many of `args` as it takes.
+    pub(crate) fn call_pointer(
+        self: &Arc<Self>,
+        above: Option<&NativeCallContext>,
+        pointer: &FnPtr,
+        mut args: Vec<Dynamic>,
+    ) -> Thrown<Dynamic> {
+        if let Some(taken) = self.takes(pointer, args.len()) {
+            args.truncate(taken);
+        }
+        let frame = self.frame(above);
+        let (engine, source) = (&self.runtime.engine, self.program.ast.source());
+        let cx =
+            NativeCallContext::new_with_all_fields(engine, pointer.fn_name(), source, &frame, Position::NONE);
+        pointer.call_raw(&cx, None, args).map(Dynamic::flatten)
+    }
+
+    /// How many arguments besides its own a function takes, at most `given`; `None` if it is none of the script's.
+    pub(crate) fn takes(&self, pointer: &FnPtr, given: usize) -> Option<usize> {
+        let own = pointer.curry().len();
+        (0..=given).rev().find(|args| self.has(pointer.fn_name(), own + args))
+    }
+
+    /// Whether it has a function of this name and number of parameters.
+    pub(crate) fn has(&self, name: &str, params: usize) -> bool {
+        self.program.ast.shared_lib().get_script_fn(name, params).is_some()
+    }
+}
+
+thread_local! {
+    /// What units that went away on this thread had linked, while that is being dropped.
+    static LEFT: RefCell<Option<Vec<Linked>>> = const { RefCell::new(None) };
+}
+
+/// A unit holds what it imported, which holds what that imported, and so on: dropped one after the other and not one
+/// inside the other, however long the chain is.
+impl Drop for Unit {
+    fn drop(&mut self) {
+        let Some(linked) = self.linked.take() else { return };
+        let Ok(None) = LEFT.try_with(|left| push(left, linked)) else { return };
+        while let Some(next) = LEFT.with_borrow_mut(|left| left.as_mut().and_then(Vec::pop)) {
+            drop(next);
+        }
+        LEFT.set(None);
+    }
+}
+
+/// Leaves `linked` to whoever empties the list; nothing if nobody does so far.
+fn push(left: &RefCell<Option<Vec<Linked>>>, linked: Linked) -> Option<()> {
+    let mut left = left.borrow_mut();
+    let emptied = left.is_some().then_some(());
+    left.get_or_insert_default().push(linked);
+    emptied
+}
+
+impl Files for Unit {
+    fn entered(&self) -> &str {
+        &self.program.source.origin
+    }
+
+    fn source(&self, origin: &str) -> Option<Arc<Source>> {
+        if *origin == self.program.source.origin {
+            return Some(self.program.source.clone());
+        }
+        let instances = self.runtime.world().ok()?.instances();
+        instances
+            .into_iter()
+            .rev()
+            .map(|instance| instance.source.clone())
+            .find(|source| source.origin == origin)
+    }
+}
