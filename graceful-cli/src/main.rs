@@ -1,2 +1,56 @@
-//! The graceful command.
-fn main() {}
+//! The `graceful` command: arguments in, text or JSON out, and an exit code that says how it went.
+
+mod args;
+mod ask;
+mod exit;
+mod serve;
+mod show;
+mod snippet;
+mod voice;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command};
+use exit::Exit;
+
+fn main() {
+    let cli = Cli::parse();
+    log(&cli.command);
+    let exit = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(&cli.command));
+            // A task that does not end must not keep the process.
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => {
+            voice::complain(&format!("error: {error}"));
+            Exit::Failed
+        }
+    };
+    std::process::exit(exit as i32);
+}
+
+async fn run(command: &Command) -> Exit {
+    match command {
+        Command::Run(serve) => serve::run(serve, false).await,
+        Command::Dev(serve) => serve::run(serve, true).await,
+        Command::Check(check) => serve::check(check).await,
+        Command::Plan(change) => ask::plan(change).await,
+        Command::Reload(change) => ask::reload(change).await,
+        Command::Status(ask) => ask::status(ask).await,
+    }
+}
+
+/// Only what serves logs; the others answer.
+fn log(command: &Command) {
+    let filter = match command {
+        Command::Run(serve) | Command::Dev(serve) if serve.voice.quiet => "error",
+        Command::Run(serve) | Command::Dev(serve) => serve.log.as_str(),
+        _ => "warn",
+    };
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(ansi);
+    log.with_env_filter(EnvFilter::new(filter)).init();
+}

@@ -55,6 +55,17 @@ pub enum HostError {
     Start(Box<Failure>),
 }
 
+impl HostError {
+    /// The same as data, where it has a place or a code.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            HostError::Manifest(error) => Some(Failure::manifest(error, 0)),
+            HostError::Start(failure) => Some((**failure).clone()),
+            _ => None,
+        }
+    }
+}
+
 /// An app that was opened. Cheap to clone; [`start`](Host::start) or [`run`](Host::run) serves it.
 #[derive(Clone)]
 pub struct Host(pub(crate) Arc<Inner>);
@@ -217,7 +228,7 @@ impl Host {
     }
 
     /// Errors of hooks know their place and not its text.
-    fn with_source(&self, mut failure: Failure) -> Failure {
+    pub(crate) fn with_source(&self, mut failure: Failure) -> Failure {
         if let (None, Some(place)) = (&failure.source_line, &failure.place)
             && let Some(line) = place.line
             && place.file != MANIFEST

@@ -3,6 +3,7 @@
 mod admin;
 mod app;
 mod assemble;
+mod check;
 mod clock;
 mod host;
 mod http;
@@ -17,6 +18,7 @@ pub mod wire;
 
 pub use admin::{AdminClient, AdminError, admin_path, app_folder};
 pub use app::{App, BackendSettings, LimitSettings, MANIFEST, ManifestError, ReloadSettings};
+pub use check::{CheckReply, check};
 pub use clock::TokioClock;
 pub use host::{Host, HostError};
 pub use options::{Cause, HostOptions, OnReload};

@@ -23,6 +23,7 @@ pub fn admin_path(folder: &Path) -> PathBuf {
 /// The app that `folder` belongs to: itself, or the nearest folder above it that has a manifest.
 pub fn app_folder(folder: &Path) -> PathBuf {
     let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let whole: PathBuf = whole.components().collect();
     let found = whole.ancestors().find(|above| above.join(MANIFEST).is_file());
     found.map_or_else(|| folder.to_path_buf(), Path::to_path_buf)
 }

@@ -94,12 +94,11 @@ impl App {
     /// It is not there or does not hold what it must.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join(MANIFEST);
-        let file = path.display().to_string();
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&file, &text),
+            Ok(text) => Self::parse(MANIFEST, &text),
             Err(error) => {
-                let text = Text { file: &file, text: "" };
-                Err(text.error(0..0, format!("cannot read the manifest: {error}")))
+                let text = Text { file: MANIFEST, text: "" };
+                Err(text.error(0..0, format!("cannot read {}: {error}", path.display())))
             }
         }
     }

@@ -14,7 +14,7 @@ pub use status::{HeldReply, LastReloadReply, ModuleReply, StatusReply};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Core's words and these are spelled the same; a test holds that they stay so.
-fn word_fields<T: for<'de> Deserialize<'de>>(words: &impl Serialize) -> T {
+pub(crate) fn word_fields<T: for<'de> Deserialize<'de>>(words: &impl Serialize) -> T {
     let words = serde_json::to_value(words).expect("plain words are JSON");
     serde_json::from_value(words).expect("core and wire spell these the same")
 }

@@ -47,7 +47,7 @@ impl PlanReply {
                 schema_version,
                 ok: true,
                 generation: plan.base.0,
-                steps: plan.steps.iter().map(|step| word_fields(step)).collect(),
+                steps: plan.steps.iter().map(word_fields).collect(),
                 unload: plan.unload.iter().map(ToString::to_string).collect(),
                 fingerprint: plan.fingerprint,
                 failure: None,

@@ -53,7 +53,7 @@ pub struct Failure {
     /// The error in words, with its causes.
     pub message: String,
     /// Where.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
     /// The text of that line.
     pub source_line: Option<String>,
     /// The interpreter's traceback.
@@ -141,7 +141,7 @@ impl Failure {
 
     pub(crate) fn manifest(error: &ManifestError, generation: u64) -> Self {
         Self {
-            place: Some(Place::new(&error.file, error.line, error.column)),
+            place: Some(Box::new(Place::new(&error.file, error.line, error.column))),
             source_line: Some(error.source_line.clone()),
             ..Self::refused("GR0401", error.message.clone(), generation)
         }
@@ -164,7 +164,7 @@ impl From<&ReloadError> for Failure {
             phase: Some(error.phase.as_str().to_owned()),
             module: error.module().map(ToString::to_string),
             message,
-            place: error.kind.place().cloned(),
+            place: error.kind.place().cloned().map(Box::new),
             source_line: script.and_then(|script| script.source_line.clone()),
             traceback: script.and_then(|script| script.traceback.clone()),
             rolled_back: error.report.rolled_back.clone(),

@@ -1,0 +1,124 @@
+//! The command line: every flag has a `GRACEFUL_*` variable, and a flag goes before its variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+/// Runs Lua and Rhai apps that reload without losing a request.
+#[derive(Debug, Parser)]
+#[command(name = "graceful", version, about, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 host not running, 4 refused by validation (nothing \
+touched), 5 reload failed and rolled back, 6 stuck, 7 timeout.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve an app until TERM or INT; HUP reloads it
+    Run(Serve),
+    /// Serve an app and reload it at every change; errors are shown to clients
+    Dev(Serve),
+    /// Load an app without serving it and say whether it loads
+    Check(Check),
+    /// Show what a reload of the running app would do
+    Plan(Change),
+    /// Reload the running app
+    Reload(Change),
+    /// Show the running app
+    Status(Ask),
+}
+
+#[derive(Debug, Args)]
+pub struct Voice {
+    /// Print JSON, with a schema_version
+    #[arg(long, env = "GRACEFUL_JSON", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, env = "GRACEFUL_QUIET", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The app's folder, which holds graceful.toml
+    #[arg(default_value = ".", env = "GRACEFUL_APP")]
+    pub app: PathBuf,
+    /// The address to serve HTTP on, instead of the manifest's
+    #[arg(long, value_name = "ADDR", env = "GRACEFUL_LISTEN")]
+    pub listen: Option<String>,
+    /// The admin socket, instead of the app's own
+    #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN")]
+    pub admin: Option<PathBuf>,
+    /// What to log, as in `info` or `warn,graceful_host=debug`
+    #[arg(long, value_name = "FILTER", env = "GRACEFUL_LOG", default_value = "info")]
+    pub log: String,
+    #[command(flatten)]
+    pub voice: Voice,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The app's folder, which holds graceful.toml
+    #[arg(default_value = ".", env = "GRACEFUL_APP")]
+    pub app: PathBuf,
+    #[command(flatten)]
+    pub voice: Voice,
+}
+
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The app's folder, or one inside it
+    #[arg(default_value = ".", env = "GRACEFUL_APP")]
+    pub app: PathBuf,
+    /// The admin socket, instead of the app's own
+    #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN")]
+    pub admin: Option<PathBuf>,
+    /// How long to wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GRACEFUL_TIMEOUT", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub voice: Voice,
+}
+
+#[derive(Debug, Args)]
+pub struct Change {
+    /// Take every module, changed or not
+    #[arg(long, short, env = "GRACEFUL_FORCE", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub force: bool,
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_flag_has_its_variable() {
+        for command in Cli::command().get_subcommands() {
+            let flags =
+                command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+            for flag in flags {
+                let variable = format!("GRACEFUL_{}", flag.get_id().as_str().to_uppercase());
+                assert_eq!(
+                    flag.get_env().and_then(|name| name.to_str()),
+                    Some(variable.as_str()),
+                    "{flag:?}"
+                );
+            }
+        }
+        Cli::command().debug_assert();
+    }
+}

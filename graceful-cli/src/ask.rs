@@ -1,0 +1,96 @@
+//! `plan`, `reload` and `status`: asks the running host through its admin socket.
+
+use std::path::PathBuf;
+
+use graceful_host::wire::ReloadRequest;
+use graceful_host::{AdminClient, AdminError, admin_path, app_folder};
+use serde_json::json;
+
+use crate::args::{Ask, Change};
+use crate::exit::Exit;
+use crate::show;
+use crate::voice::{Voice, complain};
+
+struct Asked {
+    folder: PathBuf,
+    client: AdminClient,
+    voice: Voice,
+}
+
+impl From<&Ask> for Asked {
+    fn from(ask: &Ask) -> Self {
+        let folder = app_folder(&ask.app);
+        let path = ask.admin.clone().unwrap_or_else(|| admin_path(&folder));
+        Self { folder, client: AdminClient::new(path, ask.timeout), voice: (&ask.voice).into() }
+    }
+}
+
+impl Asked {
+    fn unanswered(&self, error: &AdminError) -> Exit {
+        let exit = Exit::from(error);
+        if self.voice.json {
+            let told =
+                json!({ "schema_version": 1, "ok": false, "error": error.to_string(), "exit": exit as u8 });
+            self.voice.answer(&told, String::new);
+        } else {
+            complain(&format!("error: {error}"));
+        }
+        exit
+    }
+}
+
+pub async fn status(ask: &Ask) -> Exit {
+    let asked = Asked::from(ask);
+    match asked.client.status().await {
+        Ok(status) => {
+            asked.voice.answer(&status, || show::status(&status));
+            Exit::Ok
+        }
+        Err(error) => asked.unanswered(&error),
+    }
+}
+
+pub async fn plan(change: &Change) -> Exit {
+    let asked = Asked::from(&change.ask);
+    let plan = match asked.client.plan(change.force).await {
+        Ok(plan) => plan,
+        Err(error) => return asked.unanswered(&error),
+    };
+    match &plan.failure {
+        None => {
+            asked.voice.answer(&plan, || show::plan(&plan));
+            Exit::Ok
+        }
+        Some(failure) => {
+            if asked.voice.json {
+                asked.voice.answer(&plan, String::new);
+            }
+            asked.voice.failure(failure, Some(&asked.folder));
+            Exit::from(failure)
+        }
+    }
+}
+
+pub async fn reload(change: &Change) -> Exit {
+    let asked = Asked::from(&change.ask);
+    let reply = match asked.client.reload(&ReloadRequest { force: change.force }).await {
+        Ok(reply) => reply,
+        Err(error) => return asked.unanswered(&error),
+    };
+    if asked.voice.json {
+        asked.voice.answer(&reply, String::new);
+    }
+    match (&reply.reload, &reply.failure) {
+        (_, Some(failure)) => {
+            asked.voice.failure(failure, Some(&asked.folder));
+            Exit::from(failure)
+        }
+        (Some(summary), None) => {
+            if !asked.voice.json {
+                asked.voice.answer(&reply, || show::summary(summary));
+            }
+            Exit::Ok
+        }
+        (None, None) => Exit::Failed,
+    }
+}

@@ -1,0 +1,116 @@
+//! `run`, `dev` and `check`: the app in this process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use graceful_host::wire::{Failure, ReloadReply, Summary};
+use graceful_host::{Cause, Ended, Host, HostError, HostOptions, Running, Signals};
+use serde_json::json;
+
+use crate::args::{Check, Serve};
+use crate::exit::Exit;
+use crate::show;
+use crate::voice::{Voice, complain};
+
+pub async fn run(serve: &Serve, dev: bool) -> Exit {
+    let voice = Voice::from(&serve.voice);
+    let folder = serve.app.clone();
+    let told = folder.clone();
+    let mut options = HostOptions::default();
+    options.listen = serve.listen.clone();
+    options.admin = serve.admin.clone();
+    options.watch = dev.then_some(true);
+    options.dev = dev;
+    options.on_reload = Some(Arc::new(move |cause, result| reloaded(voice, &told, dev, cause, result)));
+    match served(&folder, options, voice).await {
+        Ok(Ended::Clean) => Exit::Ok,
+        Ok(Ended::Late | Ended::AtOnce) => Exit::Failed,
+        Err(HostError::Start(_)) => Exit::Failed,
+        Err(error) => {
+            refuse(&error, voice);
+            Exit::from(&error)
+        }
+    }
+}
+
+async fn served(folder: &PathBuf, options: HostOptions, voice: Voice) -> Result<Ended, HostError> {
+    let signals = Signals::listen().map_err(|error| HostError::Setting(format!("signals: {error}")))?;
+    let host = Host::open(folder, options)?;
+    let running = host.start().await?;
+    ready(&running, voice);
+    Ok(running.until(signals).await)
+}
+
+fn ready(running: &Running, voice: Voice) {
+    let name = running.host().app().name.clone();
+    let url = running.address().map(|address| format!("http://{address}"));
+    let admin = running.admin().map(|path| path.display().to_string());
+    let told = json!({ "schema_version": 1, "event": "ready", "name": name, "url": url, "admin": admin });
+    voice.answer(&told, || match &url {
+        Some(url) => format!("{name}: {url}"),
+        None => format!("{name}: running"),
+    });
+}
+
+fn reloaded(
+    voice: Voice,
+    folder: &std::path::Path,
+    dev: bool,
+    cause: Cause,
+    result: &Result<Summary, Failure>,
+) {
+    if cause == Cause::Watch && result.as_ref().is_ok_and(|summary| summary.outcome == "unchanged") {
+        return;
+    }
+    if voice.json {
+        let mut told = json!(ReloadReply::new(result.clone()));
+        told["event"] = "reload".into();
+        voice.answer(&told, String::new);
+        return;
+    }
+    match result {
+        Ok(summary) => voice.answer(summary, || show::summary(summary)),
+        Err(failure) => {
+            voice.failure(failure, Some(folder));
+            if dev {
+                complain("waiting for the next change");
+            }
+        }
+    }
+}
+
+/// A host that could not be opened or started. What a reload failed with was told already.
+fn refuse(error: &HostError, voice: Voice) {
+    let failure = error.failure();
+    if voice.json {
+        let told =
+            json!({ "schema_version": 1, "ok": false, "error": error.to_string(), "failure": failure });
+        voice.answer(&told, String::new);
+        return;
+    }
+    match failure {
+        Some(failure) => voice.failure(&failure, None),
+        None => complain(&format!("error: {error}")),
+    }
+}
+
+pub async fn check(check: &Check) -> Exit {
+    let voice = Voice::from(&check.voice);
+    let reply = match graceful_host::check(&check.app, HostOptions::default()).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            refuse(&error, voice);
+            return if matches!(error, HostError::Manifest(_)) { Exit::Refused } else { Exit::from(&error) };
+        }
+    };
+    if voice.json || reply.ok {
+        voice.answer(&reply, || show::check(&reply));
+    }
+    match &reply.failure {
+        None => Exit::Ok,
+        Some(failure) => {
+            voice.failure(failure, Some(&check.app));
+            if failure.outcome == "stuck" { Exit::Stuck } else { Exit::Refused }
+        }
+    }
+}

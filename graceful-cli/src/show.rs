@@ -1,0 +1,128 @@
+//! Replies as a person reads them.
+
+use std::fmt::Write;
+
+use graceful_host::CheckReply;
+use graceful_host::wire::{ModuleChange, PlanReply, StatusReply, Summary};
+
+/// A reload that did not fail, in one line and its warnings.
+pub fn summary(summary: &Summary) -> String {
+    let mut text = match summary.outcome.as_str() {
+        "unchanged" => format!("nothing to do: generation {} is what is on disk", summary.generation),
+        _ => {
+            let modules: Vec<String> = summary.modules.iter().map(change).collect();
+            let times = format!("{:.1} ms, calls held for {:.1} ms", summary.took_ms, summary.pause_ms);
+            format!("generation {}: {} ({times})", summary.generation, modules.join(", "))
+        }
+    };
+    for warning in &summary.warnings {
+        let _ = write!(text, "\n  warning: {warning}");
+    }
+    text
+}
+
+fn change(change: &ModuleChange) -> String {
+    let versions = match (&change.old, &change.new) {
+        (Some(old), Some(new)) if old != new => format!(" {old} -> {new}"),
+        (_, Some(new)) => format!(" {new}"),
+        _ => String::new(),
+    };
+    format!("{} {}{versions}", change.action, change.module)
+}
+
+/// A plan, one step a line.
+pub fn plan(plan: &PlanReply) -> String {
+    if plan.steps.is_empty() {
+        return format!("nothing to do: generation {} is what is on disk", plan.generation);
+    }
+    let rows = plan.steps.iter().map(|step| {
+        vec![step.action.clone(), step.module.clone(), step.backend.clone(), step.reason.clone()]
+    });
+    let mut text = columns(&["action", "module", "backend", "reason"], rows.collect());
+    if !plan.unload.is_empty() {
+        let _ = write!(text, "\nunloaded in this order: {}", plan.unload.join(", "));
+    }
+    text
+}
+
+/// A running host.
+pub fn status(status: &StatusReply) -> String {
+    let served = status.listen.as_ref().map(|address| format!(", http://{address}")).unwrap_or_default();
+    let mut text = format!("{} in {} (process {}){served}\n", status.name, status.root, status.pid);
+    let last = match &status.last_reload {
+        None => "no reload yet".to_owned(),
+        Some(last) => {
+            let code = last.code.as_ref().map(|code| format!(" with {code}")).unwrap_or_default();
+            let message = last.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            format!("last reload {}{code}{message}", last.result)
+        }
+    };
+    let _ = writeln!(text, "{}, generation {}, {last}", status.state, status.generation);
+    let rows = status.modules.iter().map(|module| {
+        let version = module.version.clone().unwrap_or_else(|| "-".to_owned());
+        let counts = [module.generation, module.in_flight as u64, module.tasks as u64];
+        let counts = counts.iter().map(u64::to_string);
+        [module.name.clone(), module.backend.clone(), version].into_iter().chain(counts).collect()
+    });
+    text += &columns(&["module", "backend", "version", "generation", "in flight", "tasks"], rows.collect());
+    for module in &status.modules {
+        for held in &module.held {
+            let _ =
+                write!(text, "\n{}: generation {} is held by {}", module.name, held.born, held.by.join(", "));
+        }
+    }
+    text
+}
+
+/// A check that went well.
+pub fn check(check: &CheckReply) -> String {
+    let modules: Vec<&str> = check.modules.iter().map(|step| step.module.as_str()).collect();
+    let mut text = format!("{} modules load: {}", modules.len(), modules.join(", "));
+    for warning in &check.warnings {
+        let _ = write!(text, "\n  warning: {warning}");
+    }
+    text
+}
+
+/// Rows under their titles, each column as wide as its widest cell.
+fn columns(titles: &[&str], rows: Vec<Vec<String>>) -> String {
+    let titles = titles.iter().map(|title| (*title).to_owned()).collect();
+    let all: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
+    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..all[0].len()).map(width).collect();
+    let lines = all.iter().map(|row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_and_a_reload_read_well() {
+        let reply: PlanReply = serde_json::from_str(
+            r#"{"schema_version":1,"ok":true,"generation":2,"fingerprint":"f","unload":["web","db"],"steps":[
+            {"module":"db","backend":"lua","action":"reload","reason":"changed"},
+            {"module":"web","backend":"rhai","action":"reload","reason":"depends on db"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            plan(&reply),
+            "action  module  backend  reason\nreload  db      lua      changed\nreload  web     rhai     depends on \
+             db\nunloaded in this order: web, db"
+        );
+        let reply: Summary = serde_json::from_str(
+            r#"{"outcome":"committed","generation":3,"pause_ms":0.25,"took_ms":4.5,"warnings":["late"],"modules":[
+            {"module":"db","action":"reload","reason":"changed","old":"1.0.0","new":"1.1.0"},
+            {"module":"web","action":"load","reason":"entry","old":null,"new":null}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            summary(&reply),
+            "generation 3: reload db 1.0.0 -> 1.1.0, load web (4.5 ms, calls held for 0.2 ms)\n  warning: late"
+        );
+    }
+}
