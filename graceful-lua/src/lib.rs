@@ -1,5 +1,37 @@
 //! Lua modules for graceful, on mlua: one live VM that holds several generations of every module.
+//!
+//! Give a [`LuaBackend`] to an engine of `graceful-core`. Scripts see `require('graceful')`, and a `require`
+//! that always answers with the generation their call began with.
 
-mod scan;
-mod value;
+// words
 mod error;
+mod scan;
+mod semver;
+mod value;
+// parts
+mod interrupt;
+mod grave;
+mod record;
+mod overlay;
+mod run;
+mod checkpoint;
+mod state;
+mod globals;
+mod compile;
+mod vm;
+mod ground;
+// what scripts see
+mod import;
+mod builtin;
+mod register;
+mod own;
+mod api;
+// what the core sees
+mod module;
+mod stage;
+mod handle;
+mod backend;
+
+pub use backend::{LuaBackend, LuaBackendBuilder};
+pub use handle::LuaFunction;
+pub use mlua;

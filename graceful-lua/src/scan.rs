@@ -62,10 +62,7 @@ impl<'a> Reader<'a> {
     fn new(text: &'a [u8]) -> Self {
         let mut lexer = Lexer::new(text);
         let (token, spot) = lexer.next();
-        let chunk = Frame {
-            block: Block::Plain,
-            shadowed: false,
-        };
+        let chunk = Frame { block: Block::Plain, shadowed: false };
         Self {
             lexer,
             token,
@@ -144,10 +141,7 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, block: Block) {
         self.functions += usize::from(block == Block::Function);
-        self.frames.push(Frame {
-            block,
-            shadowed: false,
-        });
+        self.frames.push(Frame { block, shadowed: false });
     }
 
     fn close(&mut self) {
@@ -222,10 +216,8 @@ impl<'a> Reader<'a> {
             if self.token == Token::Name(b"require") {
                 let spot = self.spot;
                 self.advance();
-                let alias = !matches!(
-                    self.token,
-                    Token::Text(_) | Token::Punct(b'.' | b':' | b'[' | b'(' | b'{')
-                );
+                let alias =
+                    !matches!(self.token, Token::Text(_) | Token::Punct(b'.' | b':' | b'[' | b'(' | b'{'));
                 self.require(spot);
                 if names == 1 && alias {
                     return;

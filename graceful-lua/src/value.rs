@@ -34,9 +34,7 @@ fn push(lua: &Lua, value: &Value, depth: usize) -> mlua::Result<mlua::Value> {
         Value::Str(text) => mlua::Value::String(lua.create_string(text)?),
         Value::Bytes(bytes) => mlua::Value::String(lua.create_string(bytes)?),
         Value::List(_) | Value::Map(_) if depth == 0 => {
-            return Err(mlua::Error::runtime(format!(
-                "a value lies deeper than {DEPTH} tables"
-            )));
+            return Err(mlua::Error::runtime(format!("a value lies deeper than {DEPTH} tables")));
         }
         Value::List(list) => {
             let table = lua.create_table_with_capacity(list.len(), 0)?;
@@ -153,9 +151,9 @@ impl Reading {
             }
         }
         match (list.first(), map.first_key_value()) {
-            (Some((index, _)), Some((key, _))) => self.fail(format_args!(
-                "has both the key {index}, like a list, and `{key}`, like a map"
-            )),
+            (Some((index, _)), Some((key, _))) => {
+                self.fail(format_args!("has both the key {index}, like a list, and `{key}`, like a map"))
+            }
             (_, Some(_)) => Ok(Value::Map(map)),
             _ => self.list(list),
         }
@@ -179,11 +177,7 @@ impl Reading {
 
     fn weigh(&mut self, bytes: usize) -> Result<(), String> {
         self.size = self.size.saturating_add(bytes);
-        if self.size > SIZE {
-            Err(format!("the value is larger than {} MiB", SIZE >> 20))
-        } else {
-            Ok(())
-        }
+        if self.size > SIZE { Err(format!("the value is larger than {} MiB", SIZE >> 20)) } else { Ok(()) }
     }
 
     fn fail(&self, what: impl std::fmt::Display) -> Result<Value, String> {
@@ -195,11 +189,7 @@ impl Reading {
                 Step::Index(index) => write!(at, "[{index}]"),
             };
         }
-        Err(if at.is_empty() {
-            format!("the value {what}")
-        } else {
-            format!("`{at}` {what}")
-        })
+        Err(if at.is_empty() { format!("the value {what}") } else { format!("`{at}` {what}") })
     }
 }
 

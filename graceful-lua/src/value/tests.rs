@@ -26,29 +26,19 @@ fn plain_values_come_out_as_they_are() {
     assert_eq!(read("{1, 'a', {true}}").unwrap(), {
         Value::List(vec![1.into(), "a".into(), Value::List(vec![true.into()])])
     });
-    assert_eq!(
-        read("{a = {b = {}}}").unwrap().get("a").unwrap().get("b"),
-        Some(&Value::List(vec![]))
-    );
-    assert_eq!(
-        read("(function() local t = {} for i = 9, 1, -1 do t[i] = i end return t end)()").unwrap(),
-        { Value::List((1..10).map(Value::Int).collect()) }
-    );
+    assert_eq!(read("{a = {b = {}}}").unwrap().get("a").unwrap().get("b"), Some(&Value::List(vec![])));
+    assert_eq!(read("(function() local t = {} for i = 9, 1, -1 do t[i] = i end return t end)()").unwrap(), {
+        Value::List((1..10).map(Value::Int).collect())
+    });
 }
 
 #[test]
 fn what_is_not_plain_is_named_with_its_place() {
     assert_eq!(refused("print"), "the value is a function");
-    assert_eq!(
-        refused("{user = {{save = print}}}"),
-        "`user[1].save` is a function"
-    );
+    assert_eq!(refused("{user = {{save = print}}}"), "`user[1].save` is a function");
     assert_eq!(refused("{1, 2, [5] = 5}"), "the value has the key 5 but not 3");
     assert_eq!(refused("{a = {[0] = 1}}"), "`a` has the key 0 but not 1");
-    assert_eq!(
-        refused("{1, b = 2}"),
-        "the value has both the key 1, like a list, and `b`, like a map"
-    );
+    assert_eq!(refused("{1, b = 2}"), "the value has both the key 1, like a list, and `b`, like a map");
     assert_eq!(refused("{[1.5] = 1}"), "the value has the key 1.5");
     assert_eq!(refused("{a = {[true] = 1}}"), "`a` has a key that is a boolean");
     assert_eq!(refused("coroutine.create(print)"), "the value is a thread");
@@ -75,12 +65,7 @@ fn st_04_a_deep_value_does_not_crash_on_its_way_in() {
     let deep = |n| (0..n).fold(Value::Null, |inner, _| Value::List(vec![inner]));
     let lua = Lua::new();
     assert!(to_lua(&lua, &deep(128)).is_ok());
-    assert!(
-        to_lua(&lua, &deep(129))
-            .unwrap_err()
-            .to_string()
-            .contains("deeper than 128")
-    );
+    assert!(to_lua(&lua, &deep(129)).unwrap_err().to_string().contains("deeper than 128"));
 }
 
 #[test]
@@ -109,13 +94,8 @@ fn plain() -> impl Strategy<Value = Value> {
         bytes.push(0xff);
         Value::Bytes(bytes)
     });
-    let leaf = prop_oneof![
-        any::<bool>().prop_map(Value::Bool),
-        whole,
-        float,
-        ".{0,9}".prop_map(Value::Str),
-        bytes
-    ];
+    let leaf =
+        prop_oneof![any::<bool>().prop_map(Value::Bool), whole, float, ".{0,9}".prop_map(Value::Str), bytes];
     leaf.prop_recursive(5, 40, 6, |inner| {
         let list = prop::collection::vec(inner.clone(), 0..6).prop_map(Value::List);
         let map = prop::collection::btree_map(".{0,9}", inner, 1..6).prop_map(Value::Map);

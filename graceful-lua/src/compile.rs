@@ -1,0 +1,119 @@
+//! Parses sources in a VM of their own, off the live one, to bytecode that keeps its lines.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use graceful_core::{Compiled, ScriptError, Source};
+use mlua::chunk::ChunkMode;
+use mlua::{Function, Lua, LuaOptions, StdLib};
+
+use crate::error::script_error;
+use crate::scan::scan;
+
+/// A source that was parsed.
+pub(crate) struct Chunk {
+    bytecode: Vec<u8>,
+    name: String,
+}
+
+thread_local! {
+    static SCRATCH: OnceCell<Lua> = const { OnceCell::new() };
+}
+
+/// Parses `source`; what it requires is told except for `given`, which the engine has nothing to do with.
+pub(crate) fn compile(source: &Source, given: &BTreeSet<String>) -> Result<Compiled, ScriptError> {
+    let text = readable(&source.text);
+    let name = format!("@{}", source.origin);
+    let parsed = SCRATCH.with(|scratch| {
+        let lua = scratch.get_or_init(|| {
+            Lua::new_with(StdLib::NONE, LuaOptions::default()).expect("a VM without libraries is safe")
+        });
+        // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
+        let own = parse(lua, &name, &[b"local require=require ", text.as_slice()].concat());
+        own.or_else(|_| parse(lua, &name, &text)).map(|function| function.dump(false))
+    });
+    let bytecode = parsed.map_err(|error| script_error(&error, |_| Some(Arc::new(source.clone()))))?;
+    let mut requires = scan(&source.text, &source.origin);
+    requires.retain(|require| !given.contains(require.name.as_str()));
+    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name }) })
+}
+
+fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {
+    lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()
+}
+
+/// The text without a byte order mark, its first line made a comment if it is one for the shell.
+fn readable(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    if text.starts_with(b"#") { [b"--", text].concat() } else { text.to_vec() }
+}
+
+impl Chunk {
+    /// The top level as a function of the live VM. Only what this process compiled gets here.
+    pub(crate) fn load(&self, lua: &Lua) -> mlua::Result<Function> {
+        lua.load(&self.bytecode).set_name(&self.name).set_mode(ChunkMode::Binary).into_function()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiled(text: &str) -> Result<Arc<Chunk>, ScriptError> {
+        let source = Source::new("m", "lua", "app/m.lua", text.as_bytes());
+        compile(&source, &BTreeSet::from(["given".to_owned()]))
+            .map(|compiled| compiled.artifact.downcast().unwrap())
+    }
+
+    #[test]
+    fn the_first_line_may_hold_a_byte_order_mark_or_be_for_the_shell() {
+        for text in ["\u{feff}return 1", "#!/usr/bin/lua\nreturn 1", "\u{feff}#!lua\nreturn 1", "# only this"]
+        {
+            let lua = Lua::new();
+            let value: Option<i64> = compiled(text).unwrap().load(&lua).unwrap().call(()).unwrap();
+            assert_eq!(value, text.contains("return").then_some(1), "{text}");
+        }
+    }
+
+    #[test]
+    fn runtime_errors_have_the_lines_of_the_text() {
+        let lua = Lua::new();
+        for (text, line) in [("error('x')", 1), ("#!lua\n\nerror('x')", 3), ("\n\nlocal a = nil + 1", 3)] {
+            let error = compiled(text).unwrap().load(&lua).unwrap().call::<()>(()).unwrap_err();
+            assert!(error.to_string().contains(&format!("app/m.lua:{line}:")), "{error}");
+        }
+    }
+
+    #[test]
+    fn tx_02_a_syntax_error_has_file_line_column_and_source_line() {
+        let error = compiled("local a = 1\nlocal b = = 2\n").err().unwrap();
+        let place = error.place.clone().unwrap();
+        assert_eq!((place.file.as_str(), place.line, place.column), ("app/m.lua", Some(2), Some(11)));
+        assert_eq!(error.source_line.as_deref(), Some("local b = = 2"));
+        let first = compiled("x = = 2").err().unwrap().place.unwrap();
+        assert_eq!((first.line, first.column), (Some(1), Some(5)));
+    }
+
+    #[test]
+    fn a_top_level_may_use_every_local_that_lua_allows() {
+        let text: String = (0..200).map(|n| format!("local v{n} = {n}\n")).collect();
+        compiled(&text).unwrap();
+    }
+
+    #[test]
+    fn bytecode_is_no_source() {
+        let lua = Lua::new();
+        let dump = lua.load("return 1").into_function().unwrap().dump(false);
+        let source = Source::new("m", "lua", "app/m.lua", dump);
+        assert!(compile(&source, &BTreeSet::new()).is_err());
+    }
+
+    #[test]
+    fn requires_are_told_except_those_that_are_given() {
+        let source = Source::new("m", "lua", "app/m.lua", "require 'given' require 'other'".as_bytes());
+        let compiled = compile(&source, &BTreeSet::from(["given".to_owned()])).unwrap();
+        let names: Vec<_> = compiled.requires.iter().map(|require| require.name.as_str()).collect();
+        assert_eq!(names, ["other"]);
+    }
+}

@@ -1,0 +1,45 @@
+//! What was dropped where no Lua may be touched: gone at the next moment when the VM's lock is held anyway.
+
+use std::sync::{Mutex, PoisonError};
+
+use mlua::{Function, Table};
+
+/// Handles and record numbers that wait to be dropped under the VM's lock. Dropping a handle takes that lock,
+/// and whoever drops a module may hold another.
+#[derive(Default)]
+pub(crate) struct Grave {
+    buried: Mutex<Buried>,
+}
+
+#[derive(Default)]
+struct Buried {
+    records: Vec<u64>,
+    functions: Vec<Function>,
+    tables: Vec<Table>,
+}
+
+impl Grave {
+    pub(crate) fn bury(&self, record: u64) {
+        self.with(|buried| buried.records.push(record));
+    }
+
+    pub(crate) fn bury_functions(&self, functions: impl IntoIterator<Item = Function>) {
+        self.with(|buried| buried.functions.extend(functions));
+    }
+
+    pub(crate) fn bury_table(&self, table: Table) {
+        self.with(|buried| buried.tables.push(table));
+    }
+
+    /// Drops everything that waits. Called under the VM's lock.
+    pub(crate) fn clear(&self, records: &Table) {
+        let buried = self.with(std::mem::take);
+        for record in buried.records {
+            let _ = records.raw_set(record, mlua::Value::Nil);
+        }
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut Buried) -> R) -> R {
+        change(&mut self.buried.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,262 @@
+//! `require`: resolves against the live world as the asking module sees it, loads what is not loaded yet, and
+//! shows modules of other languages as tables.
+
+use std::sync::Arc;
+
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{
+    Export, Instance, Name, OnBusy, Place, ReloadOptions, Resolved, ScriptError, World, dispatch,
+};
+use mlua::{Function, Lua, MultiValue, Table, UserData, UserDataRef, Value};
+
+use crate::record::{Identity, Record};
+use crate::value::{from_lua, to_lua};
+use crate::vm::Vm;
+
+const SETTLED: u8 = 1;
+const PINNED: u8 = 2;
+const WAIT: u8 = 3;
+const FAILED: u8 = 4;
+
+/// What makes the `require` of each module.
+pub(crate) struct Imports {
+    make: Function,
+    /// What the VM had loaded before it was given to us, by name.
+    presets: Table,
+    preload: Option<Table>,
+    /// Modules of other languages as tables, by name and generation, while anybody has them.
+    foreign: Table,
+    export: Function,
+}
+
+impl Imports {
+    pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
+        let globals = lua.globals();
+        let coroutine: Table = match globals.raw_get("coroutine")? {
+            Some(coroutine) => coroutine,
+            None => {
+                lua.load_std_libs(mlua::StdLib::COROUTINE)?;
+                globals.raw_get("coroutine")?
+            }
+        };
+        let isyieldable: Function = coroutine.raw_get("isyieldable")?;
+        let resolve = lua.create_function(|lua, (record, name): (UserDataRef<Identity>, Value)| {
+            resolve(lua, &record.0, &name)
+        })?;
+        let wait = lua.create_async_function(|lua, (record, name): (UserDataRef<Identity>, String)| {
+            let (record, place) = (record.0.clone(), place(&lua));
+            async move { wait(&record, &name.into(), place).await }
+        })?;
+        let chunk = lua.load(include_str!("lua/require.lua")).set_name("=graceful");
+        let make = chunk.call((resolve, wait, &isyieldable))?;
+        let foreign = lua.create_table()?;
+        let weak = lua.create_table()?;
+        weak.raw_set("__mode", "v")?;
+        foreign.set_metatable(Some(weak))?;
+        let package: Option<Table> = globals.raw_get("package")?;
+        let presets = lua.create_table()?;
+        let loaded =
+            package.as_ref().map(|package| package.raw_get::<Option<Table>>("loaded")).transpose()?;
+        if let Some(loaded) = loaded.flatten() {
+            for entry in loaded.pairs::<Value, Value>() {
+                let (name, value) = entry?;
+                presets.raw_set(name, value)?;
+            }
+        }
+        let preload = package.map(|package| package.raw_get("preload")).transpose()?.flatten();
+        Ok(Self { make, presets, preload, foreign, export: export(lua, isyieldable)? })
+    }
+
+    /// The `require` of `record`.
+    pub(crate) fn require(&self, record: &Arc<Record>) -> mlua::Result<Function> {
+        self.make.call(Identity(record.clone()))
+    }
+
+    /// The names that `require` answers without the engine.
+    pub(crate) fn presets(&self) -> mlua::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for table in [Some(&self.presets), self.preload.as_ref()].into_iter().flatten() {
+            for entry in table.pairs::<Value, Value>() {
+                if let (Value::String(name), _) = entry? {
+                    names.push(name.to_string_lossy());
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn preset(&self, name: &str) -> mlua::Result<Option<Value>> {
+        let loaded: Value = self.presets.raw_get(name)?;
+        if !loaded.is_nil() {
+            return Ok(Some(loaded));
+        }
+        let loader = self.preload.as_ref().map(|preload| preload.raw_get::<Option<Function>>(name));
+        let Some(loader) = loader.transpose()?.flatten() else { return Ok(None) };
+        let value = match loader.call((name, ":preload:"))? {
+            Value::Nil => Value::Boolean(true),
+            value => value,
+        };
+        self.presets.raw_set(name, &value)?;
+        Ok(Some(value))
+    }
+
+    /// A module of another language as a table: its functions, and copies of its values.
+    pub(crate) fn foreign(&self, vm: &Arc<Vm>, instance: &Arc<Instance>) -> mlua::Result<Value> {
+        let key = format!("{}@{}", instance.name, instance.born);
+        if let Some(table) = self.foreign.raw_get::<Option<Table>>(key.as_str())? {
+            return Ok(Value::Table(table));
+        }
+        let module = instance.module().ok_or_else(|| mlua::Error::runtime("the module is not loaded"))?;
+        let table = vm.lua.create_table()?;
+        let callee =
+            vm.lua.create_userdata(Foreign { vm: Arc::downgrade(vm), instance: instance.clone() })?;
+        for (name, export) in &module.manifest().exports {
+            let value = match export {
+                Export::Function => self.export.call((&callee, name.as_str()))?,
+                Export::Value(value) => to_lua(&vm.lua, value)?,
+            };
+            table.raw_set(name.as_str(), value)?;
+        }
+        self.foreign.raw_set(key, &table)?;
+        Ok(Value::Table(table))
+    }
+}
+
+fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, Value)> {
+    let say = |how: u8, text: String| Ok((how, Value::String(lua.create_string(text)?)));
+    let Value::String(name) = name else {
+        return say(
+            FAILED,
+            format!("bad argument #1 to 'require' (string expected, got {})", name.type_name()),
+        );
+    };
+    let name = Name::from(name.to_string_lossy());
+    let vm = record.vm()?;
+    if let Some(value) = crate::builtin::table(lua, record, &name)? {
+        return Ok((SETTLED, Value::Table(value)));
+    }
+    if let Some(value) = vm.imports.preset(&name)? {
+        return Ok((SETTLED, value));
+    }
+    let (Some(world), Some(from)) = (vm.world(), record.instance()) else {
+        return say(FAILED, format!("module '{name}' cannot be had: its engine is gone"));
+    };
+    match world.resolve(&from, &name, place(lua)) {
+        Resolved::Settled(found) => Ok((SETTLED, vm.exports(&found)?)),
+        Resolved::Pinned(found) => Ok((PINNED, vm.exports(&found)?)),
+        Resolved::Closing => {
+            say(WAIT, format!("module '{name}' is being replaced and nothing can wait here"))
+        }
+        Resolved::Pending | Resolved::Absent => {
+            say(WAIT, format!("module '{name}' is not loaded and nothing can wait for it here"))
+        }
+    }
+}
+
+/// Waits until `name` can be resolved. Returns what it failed with.
+async fn wait(record: &Arc<Record>, name: &Name, place: Option<Place>) -> mlua::Result<Option<String>> {
+    let vm = record.vm()?;
+    let (Some(world), Some(from)) = (vm.world(), record.instance()) else { return Ok(None) };
+    let answer = match world.resolve(&from, name, place.clone()) {
+        Resolved::Settled(_) | Resolved::Pinned(_) => return Ok(None),
+        Resolved::Closing => {
+            world.settled().await;
+            return Ok(None);
+        }
+        Resolved::Pending | Resolved::Absent => {
+            let importer = record.draft().as_ref().map(|draft| draft.importer.clone());
+            match importer {
+                Some(importer) => importer.import(&from, name, place).await.map(|_| ()),
+                None => load(&vm, &world, name).await,
+            }
+        }
+    };
+    Ok(answer.err().map(|error| record.raise(error)))
+}
+
+/// Loads a module that live code asks for by a name nobody could foresee: a reload of its own.
+async fn load(vm: &Vm, world: &World, name: &Name) -> Result<(), ScriptError> {
+    let failed = |text: String| ScriptError::new(ScriptErrorKind::Import, text);
+    let control =
+        vm.control().ok_or_else(|| failed(format!("module '{name}' cannot be had: the engine is gone")))?;
+    if graceful_core::Lease::current().is_some_and(|lease| lease.is_transactional()) {
+        return Err(failed(format!("module '{name}' is not loaded, and a hook cannot load it")));
+    }
+    let options = ReloadOptions {
+        changed: Some(Default::default()),
+        load: [name.clone()].into(),
+        on_busy: OnBusy::Refuse,
+        ..ReloadOptions::default()
+    };
+    let (done, answer) = tokio::sync::oneshot::channel();
+    let reload = control.reload(options);
+    world.clock.spawn(Box::pin(async move {
+        let _ = done.send(reload.await);
+    }));
+    match answer.await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(failed(format!("module '{name}' cannot be loaded: {}", error.kind))),
+        Err(_) => Err(failed(format!("module '{name}' cannot be loaded: the engine is gone"))),
+    }
+}
+
+/// Where the nearest code of a module stands on the running stack.
+pub(crate) fn place(lua: &Lua) -> Option<Place> {
+    for level in 0..64 {
+        let frame = lua.inspect_stack(level, |frame| {
+            let source = frame.source().source?.strip_prefix('@')?.to_owned();
+            let line = frame.current_line().and_then(|line| line.try_into().ok());
+            Some(Place { file: source, line, column: None })
+        })?;
+        if frame.is_some() {
+            return frame;
+        }
+    }
+    None
+}
+
+/// A module of another language, held by the functions that call it.
+struct Foreign {
+    vm: std::sync::Weak<Vm>,
+    instance: Arc<Instance>,
+}
+
+impl UserData for Foreign {}
+
+/// Makes the Lua function behind one export: it waits where its caller can, else it blocks.
+fn export(lua: &Lua, isyieldable: Function) -> mlua::Result<Function> {
+    type Args = (UserDataRef<Foreign>, String, MultiValue);
+    let call = lua.create_async_function(|lua, (callee, name, args): Args| {
+        let taken = callee.take(args);
+        async move {
+            let (world, instance, args) = taken?;
+            let value =
+                dispatch::call(&world, &instance, &name, args).await.map_err(mlua::Error::external)?;
+            to_lua(&lua, &value)
+        }
+    })?;
+    let call_blocking = lua.create_function(|lua, (callee, name, args): Args| {
+        let (world, instance, args) = callee.take(args)?;
+        let value = dispatch::call_blocking(&world, &instance, &name, args).map_err(mlua::Error::external)?;
+        to_lua(lua, &value)
+    })?;
+    let chunk = lua.load(
+        "local call, call_blocking, isyieldable = ...
+        return function(callee, name)
+            return function(...)
+                if isyieldable() then return call(callee, name, ...) end
+                return call_blocking(callee, name, ...)
+            end
+        end",
+    );
+    chunk.set_name("=graceful").call((call, call_blocking, isyieldable))
+}
+
+impl Foreign {
+    fn take(&self, args: MultiValue) -> mlua::Result<(Arc<World>, Arc<Instance>, Vec<graceful_core::Value>)> {
+        let world = self.vm.upgrade().and_then(|vm| vm.world());
+        let world = world.ok_or_else(|| mlua::Error::external(graceful_core::CallError::Stopped))?;
+        let args: Result<Vec<_>, String> = args.iter().map(from_lua).collect();
+        Ok((world, self.instance.clone(), args.map_err(mlua::Error::runtime)?))
+    }
+}

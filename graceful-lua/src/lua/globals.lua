@@ -1,0 +1,55 @@
+-- Who made which global: a global goes, or becomes again what it was, when the module that made it leaves it.
+local globals = ...
+local next, rawget, rawset, tostring, type = next, rawget, rawset, tostring, type
+
+-- key -> the last claim to it: {id, owner, earlier, under}; `under` is the claim before it, of another module.
+local claims, keys = {}, {}
+
+-- Notes the globals that `layers` change. `owners` says the module behind each record number. Returns the
+-- new claims as {owner, id, text}, and the ids of those that the same module already had.
+local function claim(layers, owners, next_id)
+    local fresh, again = {}, {}
+    for index = 1, #layers do
+        for key, who in next, layers[index].by do
+            local owner, last = owners[who], claims[key]
+            if last and last.owner == owner then
+                again[#again + 1] = last.id
+            elseif owner then
+                local id = next_id()
+                claims[key] = { id = id, owner = owner, earlier = rawget(globals, key), under = last }
+                keys[id] = key
+                fresh[#fresh + 1] = { owner, id, tostring(key) }
+            end
+        end
+    end
+    return fresh, again
+end
+
+-- The claims of `owner` to globals named by text, as {text = id}.
+local function owned(owner)
+    local found = {}
+    for key, last in next, claims do
+        if last.owner == owner and type(key) == 'string' then found[key] = last.id end
+    end
+    return found
+end
+
+-- Gives up the claim `id`.
+local function release(id)
+    local key = keys[id]
+    keys[id] = nil
+    local last = claims[key]
+    if not last then return end
+    if last.id == id then
+        rawset(globals, key, last.earlier)
+        claims[key] = last.under
+        return
+    end
+    while last.under and last.under.id ~= id do last = last.under end
+    if last.under then
+        last.earlier = last.under.earlier
+        last.under = last.under.under
+    end
+end
+
+return claim, owned, release

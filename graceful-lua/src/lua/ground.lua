@@ -1,0 +1,57 @@
+-- What every script of this VM stands on: `require` that knows who asks, coroutines that can wait for native
+-- code, and no way to end the host.
+local globals, package, coroutine, os, asking, locate, pending = ...
+local error, tostring, rawset = error, tostring, rawset
+local getmetatable, setmetatable = getmetatable, setmetatable
+local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
+local isyieldable, status = coroutine.isyieldable, coroutine.status
+
+-- A coroutine of the script that waits for native code gives out mlua's marker: it is passed on to whoever
+-- drives the outermost coroutine, and what comes back is passed down.
+local function pass(co, ok, first, ...)
+    if ok and first == pending and status(co) == 'suspended' then
+        if not isyieldable() then
+            error('attempt to wait for native code in a coroutine that is resumed where nothing can wait', 0)
+        end
+        return pass(co, resume(co, yield(first)))
+    end
+    return ok, first, ...
+end
+
+coroutine.resume = function(co, ...)
+    return pass(co, resume(co, ...))
+end
+
+local function unwrap(ok, first, ...)
+    if ok then return first, ... end
+    error(first, 0)
+end
+
+coroutine.wrap = function(body)
+    local co = create(body)
+    return function(...)
+        return unwrap(pass(co, resume(co, ...)))
+    end
+end
+
+-- For code that has no `require` of its own: what `load` made, the console.
+local before = globals.require
+local function require(name)
+    local own = asking()
+    if own then return own(name) end
+    if before then return before(name) end
+    error("require('" .. tostring(name) .. "') outside of a module", 2)
+end
+rawset(globals, 'require', require)
+
+if package and package.loaded and getmetatable(package.loaded) == nil then
+    setmetatable(package.loaded, { __index = function(_, name) return locate(name) end })
+end
+
+if os then
+    os.exit = function()
+        error('os.exit would end the host and is not there for scripts', 2)
+    end
+end
+
+return require

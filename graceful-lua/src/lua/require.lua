@@ -1,0 +1,26 @@
+-- The `require` of one module: what it resolved for good is kept here, the rest is asked for each time.
+local resolve, wait, isyieldable = ...
+local error = error
+
+local SETTLED, PINNED, WAIT = 1, 2, 3
+
+return function(record)
+    local settled = {}
+    return function(name)
+        local hit = settled[name]
+        if hit ~= nil then return hit end
+        local how, value = resolve(record, name)
+        while how == WAIT do
+            if not isyieldable() then error(value, 2) end
+            local failed = wait(record, name)
+            if failed then error(failed, 2) end
+            how, value = resolve(record, name)
+        end
+        if how == SETTLED then
+            settled[name] = value
+        elseif how ~= PINNED then
+            error(value, 2)
+        end
+        return value
+    end
+end

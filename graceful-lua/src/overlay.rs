@@ -1,0 +1,157 @@
+//! The open transaction: what code that is not live yet changes in globals and states is put in before each
+//! of its turns and taken out after it, until the commit leaves it in.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use graceful_core::{Lease, LeaseKind, Name, TxnCx};
+use mlua::{Function, Lua, Table, Value};
+
+use crate::record::Record;
+use crate::vm::Vm;
+
+/// The functions of `lua/overlay.lua`.
+pub(crate) struct Overlay {
+    open: Function,
+    hold: Function,
+    copied: Function,
+    enter: Function,
+    leave: Function,
+    pour: Function,
+}
+
+impl Overlay {
+    pub(crate) fn load(lua: &Lua, getmeta: &Function, setmeta: &Function) -> mlua::Result<Self> {
+        let chunk = lua.load(include_str!("lua/overlay.lua")).set_name("=graceful");
+        let made: Table = chunk.call((getmeta, setmeta, lua.globals()))?;
+        Ok(Self {
+            open: made.get("open")?,
+            hold: made.get("hold")?,
+            copied: made.get("copied")?,
+            enter: made.get("enter")?,
+            leave: made.get("leave")?,
+            pour: made.get("pour")?,
+        })
+    }
+}
+
+/// One transaction's part in this VM.
+pub(crate) struct Open {
+    pub(crate) cx: TxnCx,
+    changes: Table,
+    staged: Mutex<BTreeMap<Name, Arc<Record>>>,
+    /// A turn is under way and the changes are in. Only touched under the VM's lock.
+    inside: AtomicBool,
+    over: AtomicBool,
+}
+
+/// Whose turn it is, as far as that decides what is put in.
+#[derive(Clone)]
+pub(crate) struct Veil {
+    open: Arc<Open>,
+    /// The code is new; old hooks only see what old hooks did.
+    new: bool,
+    hook: bool,
+    who: u64,
+    require: Option<Function>,
+}
+
+impl Open {
+    pub(crate) fn new(vm: &Vm, cx: TxnCx) -> mlua::Result<Arc<Self>> {
+        let changes = vm.overlay.open.call(())?;
+        let (staged, inside, over) = Default::default();
+        Ok(Arc::new(Self { cx, changes, staged, inside, over }))
+    }
+
+    /// `record` is being staged; `state` is what it shares with the live version.
+    pub(crate) fn staged(&self, vm: &Vm, record: &Arc<Record>, state: Option<Table>) -> mlua::Result<()> {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        staged.insert(record.source.name.clone(), record.clone());
+        drop(staged);
+        match state {
+            Some(state) => vm.overlay.hold.call((&self.changes, record.id, state)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is staged under `name`.
+    pub(crate) fn record(&self, name: &Name) -> Option<Arc<Record>> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The records staged, by name.
+    pub(crate) fn records(&self) -> Vec<Arc<Record>> {
+        self.staged.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The state was copied, so a failure restores it.
+    pub(crate) fn copied(&self, vm: &Vm, state: &Table) -> mlua::Result<()> {
+        vm.overlay.copied.call((&self.changes, state))
+    }
+
+    /// What was held back stays in. Called once, under the VM's lock.
+    pub(crate) fn pour(&self, vm: &Vm) -> mlua::Result<()> {
+        vm.overlay.pour.call(&self.changes)
+    }
+
+    pub(crate) fn changes(&self) -> &Table {
+        &self.changes
+    }
+
+    /// From here on its code runs like any other.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+}
+
+impl Veil {
+    /// For the top level of `record`, which has the `require` of its own.
+    pub(crate) fn staging(open: &Arc<Open>, record: &Record, require: Function) -> Self {
+        Self { open: open.clone(), new: true, hook: false, who: record.id, require: Some(require) }
+    }
+
+    /// For whatever runs under the lease of this thread, if that belongs to a transaction.
+    pub(crate) fn current(vm: &Vm) -> Option<Self> {
+        let lease = Lease::current().filter(Lease::is_transactional)?;
+        let open = vm.open()?;
+        let new = lease.generation() >= open.cx.generation;
+        let who = open.record(lease.root()).map_or(0, |record| record.id);
+        Some(Self { open, new, hook: lease.kind() != LeaseKind::Stage, who, require: None })
+    }
+
+    /// For a hook of `record`, new code, without a lease.
+    pub(crate) fn hook(open: &Arc<Open>, record: &Record) -> Self {
+        Self { open: open.clone(), new: true, hook: true, who: record.id, require: None }
+    }
+
+    /// Puts the changes in until the guard drops. Nothing if they are in already.
+    pub(crate) fn lower<'a>(&'a self, vm: &'a Vm) -> Option<Lowered<'a>> {
+        let open = &self.open;
+        if open.over.load(Ordering::Acquire) || open.inside.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let generic = self.require.as_ref().and_then(|_| vm.require.get());
+        let args = (&open.changes, self.new, self.who, self.hook, generic, self.require.as_ref());
+        let frames = vm.overlay.enter.call::<Value>(args).expect("tables of the VM are written raw");
+        Some(Lowered { vm, open, frames })
+    }
+}
+
+/// The changes are in; they are taken out when this drops.
+pub(crate) struct Lowered<'a> {
+    vm: &'a Vm,
+    open: &'a Open,
+    frames: Value,
+}
+
+impl Drop for Lowered<'_> {
+    fn drop(&mut self) {
+        let frames = std::mem::replace(&mut self.frames, Value::Nil);
+        let out: mlua::Result<()> = self.vm.overlay.leave.call(frames);
+        self.open.inside.store(false, Ordering::Release);
+        if !std::thread::panicking() {
+            out.expect("tables of the VM are written raw");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `own(key, value, release)`: puts anything under the care of the module that made it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use graceful_core::{HookError, Resource};
+use mlua::{Function, Lua, Table, Value};
+
+use crate::error::guard;
+use crate::record::{Record, next_id};
+use crate::run::{How, Run, Watched};
+use crate::vm::Vm;
+
+/// The name of the table of owned values in Lua's registry, by number.
+const OWNED: &str = "graceful.owned";
+
+/// The `own` of `record`.
+pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
+    let record = record.clone();
+    lua.create_function(move |lua, (key, value, release): (String, Value, Function)| {
+        let scope = record.scope().ok_or_else(|| mlua::Error::runtime("own: the module is gone"))?;
+        let owned: Table = match lua.named_registry_value(OWNED)? {
+            Value::Table(owned) => owned,
+            _ => {
+                let owned = lua.create_table()?;
+                lua.set_named_registry_value(OWNED, &owned)?;
+                owned
+            }
+        };
+        let id = next_id();
+        let entry = lua.create_table()?;
+        entry.raw_set("value", &value)?;
+        entry.raw_set("release", release)?;
+        owned.raw_set(id, entry)?;
+        let vm = Arc::downgrade(&record.vm()?);
+        scope.add(Arc::new(Owned { id, key, vm, released: AtomicBool::new(false) }));
+        Ok(value)
+    })
+}
+
+struct Owned {
+    id: u64,
+    key: String,
+    vm: Weak<Vm>,
+    released: AtomicBool,
+}
+
+#[async_trait]
+impl Resource for Owned {
+    fn kind(&self) -> &'static str {
+        "own"
+    }
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn activate(&self) {}
+
+    fn is_done(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    async fn release(&self) -> Result<(), HookError> {
+        let Some(vm) = self.vm.upgrade() else { return Ok(()) };
+        self.released.store(true, Ordering::Release);
+        give_up(vm, self.id).await
+    }
+}
+
+impl Drop for Owned {
+    /// A reload that failed drops what it staged: the value is there all the same and must be released.
+    fn drop(&mut self) {
+        let vm = self.vm.upgrade().filter(|_| !self.is_done());
+        if let Some((vm, world)) = vm.and_then(|vm| vm.world().map(|world| (vm, world))) {
+            let id = self.id;
+            world.clock.spawn(Box::pin(async move {
+                if let Err(error) = give_up(vm, id).await {
+                    tracing::warn!(%error, "release of an owned value failed");
+                }
+            }));
+        }
+    }
+}
+
+async fn give_up(vm: Arc<Vm>, id: u64) -> Result<(), HookError> {
+    let run = Run::start(&vm, How::call(&vm), || {
+        let called = (|| {
+            let owned: Table = vm.lua.named_registry_value(OWNED)?;
+            let entry: Table = owned.raw_get(id)?;
+            owned.raw_set(id, Value::Nil)?;
+            let args = (entry.raw_get::<Value>("release")?, entry.raw_get::<Value>("value")?);
+            Ok::<_, mlua::Error>(Watched::new(&vm, guard(&vm.lua)?.call_async::<()>(args)))
+        })();
+        async move { called?.await }
+    });
+    match run.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(vm.script_error(&error).into()),
+        Err(overrun) => Err(overrun.into_error(&vm).into()),
+    }
+}

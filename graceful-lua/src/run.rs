@@ -1,0 +1,197 @@
+//! One piece of Lua, turn by turn: every poll of it under the VM's lock, behind its transaction's veil,
+//! stopped when its time is over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{Place, ScriptError};
+use mlua::Lua;
+
+use crate::interrupt::Late;
+use crate::overlay::Veil;
+use crate::vm::Vm;
+
+/// How a piece of Lua runs.
+#[derive(Clone, Default)]
+pub(crate) struct How {
+    /// It belongs to a transaction: what is put in before its turns.
+    pub(crate) veil: Option<Veil>,
+    /// How long it may be on the processor before it is stopped.
+    pub(crate) budget: Option<Duration>,
+    /// It is a top level: the collector rests meanwhile, and memory is limited.
+    pub(crate) staging: bool,
+}
+
+impl How {
+    /// For a call: behind the veil if its lease belongs to a transaction.
+    pub(crate) fn call(vm: &Vm) -> Self {
+        Self { veil: Veil::current(vm), ..Self::default() }
+    }
+}
+
+impl Vm {
+    /// One turn: runs `work`, which polls or calls Lua code, as `how` says.
+    pub(crate) fn turn<R>(&self, how: &How, left: Option<Duration>, work: impl FnOnce() -> R) -> R {
+        self.hold(|| {
+            let _turn = self.turns.enter();
+            if how.veil.is_none() && left.is_none() {
+                return work();
+            }
+            // What is done around the work must not fail for want of memory.
+            let unlimited = Memory::limit(&self.lua, 0);
+            let _lowered = how.veil.as_ref().and_then(|veil| veil.lower(self));
+            let _armed = left.and_then(|left| self.interrupt.arm(&self.lua, left).ok());
+            let outer = unlimited.outer.unwrap_or(0);
+            let _limited = Memory::limit(&self.lua, self.most(how, outer));
+            // LuaJIT has no collection of last resort: where memory is limited its collector has to go on.
+            let rests = how.staging && (cfg!(not(feature = "luajit")) || outer == 0);
+            let _resting = rests.then(|| Resting::new(&self.lua));
+            work()
+        })
+    }
+
+    fn most(&self, how: &How, outer: usize) -> usize {
+        if !how.staging {
+            return outer;
+        }
+        let stage = self.lua.used_memory().saturating_add(self.settings.stage_memory);
+        if outer == 0 { stage } else { stage.min(outer) }
+    }
+}
+
+/// A memory limit is set; the one there was comes back when this drops. Does nothing to a VM whose memory
+/// mlua does not control.
+struct Memory<'a> {
+    lua: &'a Lua,
+    outer: Option<usize>,
+}
+
+impl<'a> Memory<'a> {
+    fn limit(lua: &'a Lua, bytes: usize) -> Self {
+        Self { lua, outer: lua.set_memory_limit(bytes).ok() }
+    }
+}
+
+impl Drop for Memory<'_> {
+    fn drop(&mut self) {
+        if let Some(outer) = self.outer {
+            let _ = self.lua.set_memory_limit(outer);
+        }
+    }
+}
+
+/// The collector rests until this drops.
+struct Resting<'a>(&'a Lua);
+
+impl<'a> Resting<'a> {
+    fn new(lua: &'a Lua) -> Self {
+        lua.gc_stop();
+        Self(lua)
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.gc_restart();
+    }
+}
+
+/// A future of Lua code. Made, polled and dropped in turns.
+pub(crate) struct Run<F> {
+    vm: Arc<Vm>,
+    how: How,
+    spent: Duration,
+    inner: Option<Pin<Box<F>>>,
+}
+
+/// It ran longer than it may.
+pub(crate) struct Overrun {
+    pub(crate) budget: Duration,
+    pub(crate) late: Late,
+}
+
+impl Overrun {
+    pub(crate) fn into_error(self, vm: &Vm) -> ScriptError {
+        let message = format!("ran longer than {:?}", self.budget);
+        let error = ScriptError::new(ScriptErrorKind::Timeout, message);
+        let Some(file) = self.late.chunk.as_deref().and_then(|name| name.strip_prefix('@')) else {
+            return error;
+        };
+        let place = Place { file: file.to_owned(), line: self.late.line, column: None };
+        let error = error.at(place);
+        match vm.source(file) {
+            Some(source) => error.with_source(&source.text),
+            None => error,
+        }
+    }
+}
+
+impl<T, F: Future<Output = T>> Run<F> {
+    pub(crate) fn start(vm: &Arc<Vm>, how: How, make: impl FnOnce() -> F) -> Self {
+        let inner = vm.turn(&how, how.budget, || Box::pin(make()));
+        Self { vm: vm.clone(), how, spent: Duration::ZERO, inner: Some(inner) }
+    }
+}
+
+impl<T, F: Future<Output = T>> Future for Run<F> {
+    type Output = Result<T, Overrun>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let inner = this.inner.as_mut().expect("polled after it was done");
+        let Some(budget) = this.how.budget else {
+            return this.vm.turn(&this.how, None, || inner.as_mut().poll(cx)).map(Ok);
+        };
+        let left = budget.saturating_sub(this.spent);
+        let began = Instant::now();
+        let (polled, late) =
+            this.vm.turn(&this.how, Some(left), || (inner.as_mut().poll(cx), this.vm.interrupt.late()));
+        this.spent += began.elapsed();
+        match late {
+            Some(late) => Poll::Ready(Err(Overrun { budget, late })),
+            None => polled.map(Ok),
+        }
+    }
+}
+
+impl<F> Drop for Run<F> {
+    /// Dropping a coroutine runs what it left to be closed, so that is a turn as well.
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            let left = self.how.budget.map(|budget| budget.saturating_sub(self.spent));
+            self.vm.turn(&self.how, left, || drop(inner));
+            if left.is_some() {
+                let _ = self.vm.interrupt.late();
+            }
+        }
+    }
+}
+
+/// The call of one coroutine inside a turn, so that whoever stops cancelled calls knows which it is.
+pub(crate) struct Watched<F> {
+    vm: Arc<Vm>,
+    call: F,
+}
+
+impl<F> Watched<F> {
+    pub(crate) fn new(vm: &Arc<Vm>, call: F) -> Self {
+        Self { vm: vm.clone(), call }
+    }
+}
+
+impl<F: Future + Unpin> Future for Watched<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // LuaJIT's hooks belong to the VM; elsewhere the coroutine says itself which it is, when it resumes.
+        if cfg!(feature = "luajit") {
+            self.vm.turns.runs_in_main();
+        }
+        let polled = Pin::new(&mut self.call).poll(cx);
+        self.vm.turns.left();
+        polled
+    }
+}

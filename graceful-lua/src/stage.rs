@@ -1,0 +1,221 @@
+//! One transaction: stages the new top levels beside the live generation, then commits or drops them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
+use mlua::{Table, Value};
+
+use crate::compile::Chunk;
+use crate::error::guard;
+use crate::module::LuaModule;
+use crate::overlay::{Open, Veil};
+use crate::record::{Draft, Kept, Record};
+use crate::run::{How, Run, Watched};
+use crate::value::from_lua;
+use crate::vm::Vm;
+
+/// How much of a table a module exports is copied out.
+const EXPORTED: usize = 1000;
+
+/// This backend's part of one transaction.
+pub(crate) struct LuaTxn {
+    vm: Arc<Vm>,
+    open: Result<Arc<Open>, String>,
+}
+
+impl LuaTxn {
+    pub(crate) fn begin(vm: &Arc<Vm>, cx: TxnCx) -> Self {
+        let open = vm.hold(|| {
+            vm.grave.clear(&vm.records);
+            Open::new(vm, cx)
+        });
+        let open = open.map_err(|error| error.to_string());
+        vm.set_open(open.as_ref().ok().cloned());
+        vm.turns.watch();
+        Self { vm: vm.clone(), open }
+    }
+
+    fn open(&self) -> Result<&Arc<Open>, ScriptError> {
+        self.open.as_ref().map_err(|text| ScriptError::new(ScriptErrorKind::Memory, text.clone()))
+    }
+
+    /// Makes the Lua side of the record, with the state of the live version.
+    fn prepare(&self, open: &Arc<Open>, cx: &StageCx) -> mlua::Result<Arc<Kept>> {
+        let vm = &self.vm;
+        let draft = Draft {
+            importer: cx.importer.clone(),
+            start: open.cx.start,
+            registration: None,
+            raised: None,
+            kept: std::sync::Weak::new(),
+        };
+        let record = Arc::new(Record::new(vm, cx.source.clone(), &cx.instance, draft));
+        let kept = Arc::new(Kept { record: record.clone(), vm: vm.clone() });
+        if let Some(draft) = &mut *record.draft() {
+            draft.kept = Arc::downgrade(&kept);
+        }
+        let own = vm.lua.create_table()?;
+        vm.records.raw_set(record.id, &own)?;
+        own.raw_set("require", vm.imports.require(&record)?)?;
+        let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
+        let state: Option<Table> = match previous.filter(|previous| previous.is_in(vm)) {
+            Some(previous) => vm.table(previous.id())?.raw_get("state")?,
+            None => None,
+        };
+        own.raw_set("state", state.as_ref())?;
+        open.staged(vm, &record, state)?;
+        Ok(kept)
+    }
+
+    fn manifest(&self, kept: &Kept) -> mlua::Result<Manifest> {
+        let record = &kept.record;
+        let draft = record.draft().take();
+        let registered = draft.and_then(|draft| draft.registration);
+        let mut manifest = Manifest::plain(record.source.name.clone());
+        if let Some(registration) = registered {
+            manifest.registered = true;
+            manifest.version = registration.version;
+            manifest.hooks = registration.hooks;
+            manifest.checkpoint = registration.checkpoint;
+            manifest.drain = registration.drain;
+        }
+        let exports: Value = self.vm.table(record.id)?.raw_get("exports")?;
+        if let Value::Table(exports) = exports {
+            self.vm.copier.border(&exports)?;
+            for entry in exports.pairs::<Value, Value>() {
+                let (Value::String(name), value) = entry? else { continue };
+                let export = match &value {
+                    Value::Function(_) => Export::Function,
+                    value if !is_small(value, &mut EXPORTED.clone()) => continue,
+                    value => match from_lua(value) {
+                        Ok(plain) => Export::Value(plain),
+                        Err(_) => continue,
+                    },
+                };
+                manifest.exports.insert(name.to_string_lossy(), export);
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// The failure of a top level, with the kind it had before it became text in the script.
+    fn failed(&self, record: &Record, error: &mlua::Error) -> ScriptError {
+        let mut error = self.vm.script_error(error);
+        let raised = record.draft().as_ref().and_then(|draft| draft.raised.clone());
+        if let Some(raised) = raised.filter(|raised| error.message == raised.message) {
+            error.kind = raised.kind;
+        }
+        if error.place.is_none() { error.at(Place::file(&record.source.origin)) } else { error }
+    }
+}
+
+/// Whether `value` has few enough entries to be copied out.
+fn is_small(value: &Value, left: &mut usize) -> bool {
+    let mut todo = vec![value.clone()];
+    while let Some(value) = todo.pop() {
+        let Value::Table(table) = value else { continue };
+        for entry in table.pairs::<Value, Value>() {
+            let Some(less) = left.checked_sub(1) else { return false };
+            *left = less;
+            todo.extend(entry.map(|(_, value)| value));
+        }
+    }
+    true
+}
+
+#[async_trait]
+impl Txn for LuaTxn {
+    async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
+        let (vm, open) = (&self.vm, self.open()?);
+        let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
+        let prepared = vm.hold(|| {
+            let kept = self.prepare(open, &cx)?;
+            let require = vm.table(kept.record.id)?.raw_get("require")?;
+            Ok::<_, mlua::Error>((kept, require))
+        });
+        let (kept, require) = prepared.map_err(|error| vm.script_error(&error))?;
+        let record = &kept.record;
+        let how = How {
+            veil: Some(Veil::staging(open, record, require)),
+            budget: Some(open.cx.stage_budget),
+            staging: true,
+        };
+        let run = Run::start(vm, how, || {
+            let called = (|| {
+                let top_level = chunk.load(&vm.lua)?;
+                let (name, origin) = (cx.source.name.as_str(), cx.source.origin.as_str());
+                let origin = cfg!(not(feature = "luajit")).then_some(origin);
+                let args = (top_level, name, origin.into_iter().collect::<mlua::Variadic<_>>());
+                Ok::<_, mlua::Error>(Watched::new(vm, guard(&vm.lua)?.call_async::<Value>(args)))
+            })();
+            async move {
+                let exports = match called?.await? {
+                    Value::Nil => Value::Boolean(true),
+                    exports => exports,
+                };
+                vm.table(record.id)?.raw_set("exports", exports)
+            }
+        });
+        let result = run.await;
+        once_more().await;
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(vm.hold(|| self.failed(record, &error))),
+            Err(overrun) => return Err(overrun.into_error(vm)),
+        }
+        let manifest = vm.hold(|| self.manifest(&kept)).map_err(|error| vm.script_error(&error))?;
+        Ok(Arc::new(LuaModule::new(manifest, kept)))
+    }
+
+    /// A synchronous call that still runs holds the VM's lock.
+    async fn quiesce(&self, _: &BTreeSet<Name>) {
+        let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
+        world.clock.blocking(Box::new(move || vm.hold(|| ()))).await;
+    }
+
+    fn commit(&self, swap: &mut dyn FnMut()) {
+        let vm = &self.vm;
+        let claims = vm.hold(|| {
+            let Ok(open) = &self.open else {
+                swap();
+                return Vec::new();
+            };
+            let limit = vm.lua.set_memory_limit(0).ok();
+            let claims = vm.globals.claim(vm, open).unwrap_or_default();
+            open.pour(vm).expect("tables of the VM are written raw");
+            swap();
+            vm.set_open(None);
+            if let Some(limit) = limit {
+                let _ = vm.lua.set_memory_limit(limit);
+            }
+            claims
+        });
+        let world = vm.world();
+        for (owner, global) in claims {
+            if let Some(instance) = world.as_ref().and_then(|world| world.live(&owner)) {
+                instance.scope.add(global);
+            }
+        }
+    }
+
+    fn rollback(&self) {
+        self.vm.set_open(None);
+        self.vm.hold(|| self.vm.grave.clear(&self.vm.records));
+    }
+}
+
+/// Lets others run: each top level is a slice of its own.
+async fn once_more() {
+    let mut polled = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
