@@ -218,7 +218,7 @@ impl App {
 
     /// Calls a route, `METHOD /path`.
     pub fn call_route(&self, route: &str) -> Result<Value, CallError> {
-        self.time.block_on(self.engine.call_registered("route", route, Vec::new()))
+        self.time.block_on(self.engine.call_registered("route", route, vec![Value::map()]))
     }
 
     /// Unregisters a module.

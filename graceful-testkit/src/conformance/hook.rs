@@ -186,7 +186,7 @@ pub fn hook_05_the_exclusive_part_has_one_budget<S: Subject>() {
     }
     let (before, error) = (app.digest(), app.must_fail());
     assert_eq!(error.code().0, "GR0106", "{error}");
-    assert!(error.report.pause >= Duration::from_millis(600), "{:?}", error.report.pause);
+    assert!(error.report.pause >= Duration::from_millis(500), "{:?}", error.report.pause);
     assert_eq!(app.digest(), before);
 }
 

@@ -34,19 +34,19 @@ pub fn ord_01_only_what_changed_and_its_dependents_are_reloaded<S: Subject>() {
     needs!(S: plain);
     let app = App::of::<S>()
         .module(link("page", &["web"]))
-        .module(link("web", &["cache", "log"]))
+        .module(link("web", &["cache", "logs"]))
         .module(link("cache", &["db"]))
         .module(link("db", &[]))
-        .module(link("log", &[]))
+        .module(link("logs", &[]))
         .start();
     let live = |name: &str| app.engine().world().live(name).expect("it is live");
-    let (db, log, web) = (live("db"), live("log"), live("web"));
+    let (db, log, web) = (live("db"), live("logs"), live("web"));
     app.take_notes();
     app.edit(link("cache", &["db"]).comment("again"));
     let report = app.must_reload();
     assert_eq!(steps(&report), ["cache (changed)", "web (depends on cache)", "page (depends on web)"]);
     assert_eq!(app.take_notes(), ["cache", "web", "page"]);
-    assert!(Arc::ptr_eq(&db, &live("db")) && Arc::ptr_eq(&log, &live("log")));
+    assert!(Arc::ptr_eq(&db, &live("db")) && Arc::ptr_eq(&log, &live("logs")));
     assert!(!Arc::ptr_eq(&web, &live("web")));
 }
 
@@ -254,11 +254,11 @@ pub fn ord_10_edges_that_appear_or_disappear_are_tracked<S: Subject>() {
     assert_eq!(sorted(&app.must_reload()), ["db (changed)", "web (depends on db)"]);
     app.edit(Script::plain("web").requires("db").function("get", [ret("web")]));
     app.must_reload();
-    app.edit(Script::plain("web").requires("log"));
-    app.edit(link("log", &[]));
+    app.edit(Script::plain("web").requires("logs"));
+    app.edit(link("logs", &[]));
     app.must_reload();
-    app.edit(link("log", &[]).comment("2"));
-    assert_eq!(steps(&app.must_reload()), ["log (changed)", "web (depends on log)"]);
+    app.edit(link("logs", &[]).comment("2"));
+    assert_eq!(steps(&app.must_reload()), ["logs (changed)", "web (depends on logs)"]);
 }
 
 /// ORD-10: an edge into the set that is born while the set is staged widens the plan.
