@@ -22,10 +22,12 @@ pub mod fake;
 pub mod subject;
 pub mod native;
 mod digest;
+pub mod faults;
 pub mod scenario;
 #[macro_use]
 pub mod conformance;
 pub mod planted;
+pub mod sim;
 
 pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
 pub use dialect::Dialect;
