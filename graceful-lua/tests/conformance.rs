@@ -1,0 +1,29 @@
+//! Lua keeps the contract, in every dialect it is built for.
+
+use std::sync::Arc;
+
+use graceful_core::Backend;
+use graceful_lua::LuaBackend;
+use graceful_testkit::{Capabilities, ClockKind, Dialect, Subject, dialect};
+
+struct Lua;
+
+impl Subject for Lua {
+    fn backend() -> Arc<dyn Backend> {
+        Arc::new(LuaBackend::builder().build().expect("a VM"))
+    }
+
+    fn dialect() -> &'static dyn Dialect {
+        &dialect::Lua
+    }
+
+    fn capabilities() -> Capabilities {
+        Capabilities::ALL
+    }
+
+    fn clock() -> ClockKind {
+        ClockKind::Tokio
+    }
+}
+
+graceful_testkit::conformance!(Lua);
