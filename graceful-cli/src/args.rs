@@ -55,7 +55,7 @@ pub struct Serve {
     #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN")]
     pub admin: Option<PathBuf>,
     /// What to log, as in `info` or `warn,graceful_host=debug`
-    #[arg(long, value_name = "FILTER", env = "GRACEFUL_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "GRACEFUL_LOG", default_value = "info,notify=warn")]
     pub log: String,
     #[command(flatten)]
     pub voice: Voice,

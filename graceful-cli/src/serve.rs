@@ -1,7 +1,8 @@
 //! `run`, `dev` and `check`: the app in this process.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use graceful_host::wire::{Failure, ReloadReply, Summary};
 use graceful_host::{Cause, Ended, Host, HostError, HostOptions, Running, Signals};
@@ -21,7 +22,15 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
     options.admin = serve.admin.clone();
     options.watch = dev.then_some(true);
     options.dev = dev;
-    options.on_reload = Some(Arc::new(move |cause, result| reloaded(voice, &told, dev, cause, result)));
+    let failed = AtomicBool::new(false);
+    options.on_reload = Some(Arc::new(move |cause, result| {
+        let after_failure = failed.swap(result.is_err(), Ordering::Relaxed);
+        // A file that was touched, or put back before anybody looked, is not worth a line.
+        let silent = cause == Cause::Watch && !after_failure;
+        if !(silent && result.as_ref().is_ok_and(|summary| summary.outcome == "unchanged")) {
+            reloaded(voice, &told, dev, result);
+        }
+    }));
     match served(&folder, options, voice).await {
         Ok(Ended::Clean) => Exit::Ok,
         Ok(Ended::Late | Ended::AtOnce) => Exit::Failed,
@@ -33,7 +42,7 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
     }
 }
 
-async fn served(folder: &PathBuf, options: HostOptions, voice: Voice) -> Result<Ended, HostError> {
+async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<Ended, HostError> {
     let signals = Signals::listen().map_err(|error| HostError::Setting(format!("signals: {error}")))?;
     let host = Host::open(folder, options)?;
     let running = host.start().await?;
@@ -52,16 +61,7 @@ fn ready(running: &Running, voice: Voice) {
     });
 }
 
-fn reloaded(
-    voice: Voice,
-    folder: &std::path::Path,
-    dev: bool,
-    cause: Cause,
-    result: &Result<Summary, Failure>,
-) {
-    if cause == Cause::Watch && result.as_ref().is_ok_and(|summary| summary.outcome == "unchanged") {
-        return;
-    }
+fn reloaded(voice: Voice, folder: &Path, dev: bool, result: &Result<Summary, Failure>) {
     if voice.json {
         let mut told = json!(ReloadReply::new(result.clone()));
         told["event"] = "reload".into();

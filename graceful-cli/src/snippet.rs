@@ -58,11 +58,11 @@ fn mark(line: &str, column: Option<u32>) -> String {
     let blank = |text: &str| -> String { text.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect() };
     if let Some(column) = column {
         let before: String = line.chars().take(column.saturating_sub(1) as usize).collect();
-        return blank(&before) + "^";
+        return format!("{}^", blank(&before));
     }
     let code = line.trim();
     let indent = &line[..line.len() - line.trim_start().len()];
-    blank(indent) + &"^".repeat(code.chars().count().max(1))
+    format!("{}{}", blank(indent), "^".repeat(code.chars().count().max(1)))
 }
 
 fn serves(failure: &Failure) -> Option<String> {

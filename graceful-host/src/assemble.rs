@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use graceful_core::{Backend, Engine};
+use graceful_lua::LuaBackend;
+use graceful_lua::mlua::StdLib;
+use graceful_rhai::{RHAI, RhaiBackend};
 
-use crate::app::App;
+use crate::app::{App, BackendSettings};
 use crate::clock::TokioClock;
 use crate::host::HostError;
 use crate::options::HostOptions;
@@ -41,6 +44,54 @@ pub(crate) fn engine(
     Ok((engine, sources))
 }
 
-fn backends(_app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
-    Ok(Vec::new())
+fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
+    let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
+    if let Some(settings) = app.backends.get("lua") {
+        backends.push(Arc::new(lua(settings, app.limits.memory)?));
+    }
+    if app.backends.contains_key(RHAI) {
+        backends.push(RhaiBackend::builder().build());
+    }
+    Ok(backends)
+}
+
+fn lua(settings: &BackendSettings, memory: Option<usize>) -> Result<LuaBackend, HostError> {
+    let mut builder = LuaBackend::builder();
+    if let Some(names) = &settings.libraries {
+        builder = builder.libs(libraries(names)?);
+    }
+    if let Some(bytes) = memory {
+        builder = builder.memory_limit(bytes);
+    }
+    builder.build().map_err(|error| HostError::Setting(format!("cannot make the Lua VM: {error}")))
+}
+
+/// Lua's libraries by the names scripts know them under.
+fn libraries(names: &[String]) -> Result<StdLib, HostError> {
+    let known = [
+        ("coroutine", StdLib::COROUTINE),
+        ("table", StdLib::TABLE),
+        ("io", StdLib::IO),
+        ("os", StdLib::OS),
+        ("string", StdLib::STRING),
+        ("math", StdLib::MATH),
+        ("package", StdLib::PACKAGE),
+        #[cfg(feature = "lua54")]
+        ("utf8", StdLib::UTF8),
+        #[cfg(feature = "luajit")]
+        ("bit", StdLib::BIT),
+        #[cfg(feature = "luajit")]
+        ("jit", StdLib::JIT),
+    ];
+    names.iter().try_fold(StdLib::NONE, |libraries, name| {
+        match known.iter().find(|(known, _)| known == name) {
+            Some((_, library)) => Ok(libraries | *library),
+            None => {
+                let known = known.map(|(name, _)| name).join(", ");
+                Err(HostError::Setting(format!(
+                    "`backends.lua.libraries`: there is no `{name}`; there are {known}"
+                )))
+            }
+        }
+    })
 }

@@ -42,11 +42,12 @@ impl Host {
     pub async fn start(&self) -> Result<Running, HostError> {
         let app = self.app();
         let options = &self.0.options;
+        // First, because its error says that the app is running already.
+        let admin = self.bind_admin()?;
         let listener = match options.listen.as_ref().or(app.listen.as_ref()) {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
-        let admin = self.bind_admin()?;
         let watch = match options.watch.unwrap_or(app.reload.watch) {
             true => Some(Watch::new(self.0.sources.clone(), app.reload.debounce)?),
             false => None,

@@ -77,7 +77,14 @@ impl DirSources {
 
     /// Every place a module may stand at, with the backend that would load it, relative to the folder.
     fn candidates(&self, name: &str) -> Result<Vec<(PathBuf, &str)>, String> {
-        let segments: Vec<&str> = name.split(['.', '/']).collect();
+        let segments: Vec<&str> = name.split('.').collect();
+        // One spelling for one file, or it would be two modules with two states.
+        if name.contains('/') {
+            return Err(format!(
+                "a folder is spelled with a dot: `{}`",
+                name.trim_matches('/').replace('/', ".")
+            ));
+        }
         if segments.iter().any(|segment| segment.is_empty() || segment.contains(['\\', '\0', ':'])) {
             return Err(format!(
                 "`{name}` is not a module name: expected names joined by dots, such as `lib.prices`"
@@ -232,6 +239,8 @@ mod tests {
     #[test]
     fn a_name_cannot_leave_the_folder() {
         let (_dir, sources) = sources(&[]);
+        let error = sources.find(&"lib/price".into()).unwrap_err().to_string();
+        assert!(error.contains("`lib.price`"), "{error}");
         for name in ["..secret", "../secret", "/etc/passwd", "a//b", "", "a."] {
             assert!(sources.find(&name.into()).is_err(), "{name}");
         }

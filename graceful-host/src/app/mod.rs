@@ -137,7 +137,8 @@ fn backends(fields: Option<Fields<'_>>) -> Result<BTreeMap<String, BackendSettin
     let mut backends = BTreeMap::new();
     for name in BACKENDS {
         if let Some(mut settings) = fields.table(name)? {
-            let libraries = settings.strings("libraries")?;
+            // Rhai's are part of its interpreter.
+            let libraries = if name == "lua" { settings.strings("libraries")? } else { None };
             settings.finish()?;
             backends.insert(name.to_owned(), BackendSettings { libraries });
         }
