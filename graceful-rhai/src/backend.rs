@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
-use rhai::{Dynamic, Engine, EvalContext, Module, Shared};
+use rhai::{Dynamic, Engine, EvalContext, Module, OptimizationLevel, Shared};
 
 use crate::failure::Thrown;
 use crate::import::Resolver;
@@ -91,13 +91,16 @@ impl RhaiBuilder {
         registration::register(&mut engine);
         state::register(&mut engine);
         fiber::register(&mut engine);
-        let named: [Module; 4] = [graceful::module(), fiber::module(), http::module(), log::module()];
+        let named: [Module; 3] = [graceful::module(), fiber::module(), http::module()];
         let builtin: BTreeMap<&'static str, Shared<Module>> =
             compile::BUILTIN.into_iter().zip(named.map(Shared::new)).collect();
+        engine.register_static_module("log", log::module().into());
         for (name, module) in &builtin {
             engine.register_static_module(*name, module.clone());
         }
-        let runtime = Runtime { engine, builtin, link: OnceLock::new() };
+        let level = engine.optimization_level();
+        engine.set_optimization_level(OptimizationLevel::None);
+        let runtime = Runtime { engine, level, builtin, link: OnceLock::new() };
         Arc::new(RhaiBackend { runtime: Arc::new(runtime) })
     }
 }
@@ -140,7 +143,7 @@ impl Backend for RhaiBackend {
     }
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
-        compile::compile(&self.runtime.engine, source)
+        compile::compile(&self.runtime.engine, self.runtime.level, source)
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

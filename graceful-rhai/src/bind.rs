@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 
 use crate::failure::Thrown;
-use crate::unit::{Unit, here};
+use crate::monitor;
+use crate::unit::{Unit, here, stopped};
 
 /// The name of a function that has its module with it begins with this.
 const BOUND: &str = "bound__";
@@ -76,6 +77,7 @@ fn call_home(
         home.call_named(Some(cx), name, args)?
     } else if given > 0 && home.has(name, given - 1) {
         // A function in a map that is called as the map's method: what comes first is `this`.
+        let _stay = monitor::enter(&home.monitor).map_err(stopped)?;
         let frame = home.frame(Some(cx));
         let engine = &home.runtime.engine;
         let inner = NativeCallContext::new_with_all_fields(engine, name, None, &frame, Position::NONE);

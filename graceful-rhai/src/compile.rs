@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Compiled, Place, Require, ScriptError, Source};
-use rhai::{AST, ASTNode, Engine, Expr, FnAccess, Position, Stmt, StmtBlock};
+use rhai::{AST, ASTNode, Engine, Expr, FnAccess, OptimizationLevel, Position, Scope, Stmt, StmtBlock};
 
 use crate::error;
 
-/// The modules that are always there under their own name.
-pub(crate) const BUILTIN: [&str; 4] = ["graceful", "fiber", "http", "log"];
+/// The modules that are always there and may be imported all the same, as in other languages. A module of the app that
+/// has one of these names cannot be had; `log` is always there too, but gives way to the app's.
+pub(crate) const BUILTIN: [&str; 3] = ["graceful", "fiber", "http"];
 
 /// Methods that change a value in place without running a script.
 const CHANGING: [&str; 12] = [
@@ -30,14 +31,18 @@ pub(crate) struct Program {
     pub(crate) updates: BTreeSet<(usize, usize)>,
 }
 
-/// Parses `source`. Pure: the engine is only asked how to read.
+/// Parses `source`. Pure: the engine is only asked how to read, and reads without optimizing: Rhai would drop imports
+/// that it takes to be unused. Functions are optimized by `level` afterwards.
 ///
 /// # Errors
 /// The first thing in it that does not parse.
-pub(crate) fn compile(engine: &Engine, source: &Source) -> Result<Compiled, ScriptError> {
+pub(crate) fn compile(
+    engine: &Engine,
+    level: OptimizationLevel,
+    source: &Source,
+) -> Result<Compiled, ScriptError> {
     let text = text_of(source)?;
-    let mut ast = engine.compile(text).map_err(|wrong| error::syntax(&wrong, source))?;
-    ast.set_source(source.origin.as_str());
+    let ast = engine.compile(text).map_err(|wrong| error::syntax(&wrong, source))?;
     let statements = ast.statements().iter().cloned();
     let body = Expr::Stmt(Box::new(StmtBlock::new(statements, Position::NONE, Position::NONE)));
     let mut scan = Scan { origin: &source.origin, requires: Vec::new(), updates: BTreeSet::new() };
@@ -49,6 +54,8 @@ pub(crate) fn compile(engine: &Engine, source: &Source) -> Result<Compiled, Scri
     });
     let Scan { mut requires, updates, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
+    let mut ast = engine.optimize_ast(&Scope::new(), ast, level);
+    ast.set_source(source.origin.as_str());
     let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
     let named = public.filter(|f| !f.name.starts_with("anon$"));
     let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
@@ -119,7 +126,10 @@ mod tests {
     use super::*;
 
     fn compiled(text: impl Into<Vec<u8>>) -> Result<Compiled, ScriptError> {
-        compile(&Engine::new(), &Source::new("web", "rhai", "app/web.rhai", text.into()))
+        let mut engine = Engine::new();
+        engine.set_optimization_level(OptimizationLevel::None);
+        let source = Source::new("web", "rhai", "app/web.rhai", text.into());
+        compile(&engine, OptimizationLevel::Simple, &source)
     }
 
     fn shown(text: &str) -> Vec<String> {
@@ -134,7 +144,8 @@ mod tests {
         let text = r#"
             import "a" as a;
             let on = 1; if on > 0 { import "b" as b; b::x() }
-            import "c" + on as computed;
+            import "c" + "d" as computed;
+            if true { import "z" as z; }
             import "graceful" as g;
             fn later() { import "e" as e; e::x() }
             let f = || { import "f" as f; f::x() };
@@ -142,8 +153,9 @@ mod tests {
         let expected = [
             "app/web.rhai:2:20 a",
             "app/web.rhai:3:44 b",
-            "app/web.rhai:6:33 e deferred",
-            "app/web.rhai:7:33 f deferred",
+            "app/web.rhai:5:30 z",
+            "app/web.rhai:7:33 e deferred",
+            "app/web.rhai:8:33 f deferred",
         ];
         assert_eq!(shown(text), expected);
     }

@@ -1,18 +1,19 @@
 //! A failure with a code, as scripts throw and catch it.
 
-use graceful_core::{CallError, Code, ReloadError, ScriptError};
-use rhai::{Dynamic, Engine, EvalAltResult, Position};
+use graceful_core::{CallError, Code, Outcome, ReloadError, ReloadErrorKind, ScriptError};
+use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, Position};
 
 /// What a native function gives a script.
 pub(crate) type Thrown<T> = Result<T, Box<EvalAltResult>>;
 
-/// What graceful throws into a script: `error.message`, `error.code`, `error.retryable`.
+/// What graceful throws into a script: `error.message`, `error.code`, `error.retryable`; of a reload `error.outcome` and
+/// `error.module` too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
     /// A call failed.
     Call(CallError),
     /// A reload did not go through.
-    Reload { code: Code, message: String, retryable: bool },
+    Reload { code: Code, message: String, retryable: bool, outcome: &'static str, module: Option<String> },
 }
 
 impl Failure {
@@ -31,6 +32,13 @@ impl Failure {
             Failure::Call(error) => error.code(),
             Failure::Reload { code, .. } => *code,
         }
+    }
+
+    /// A reload that a hook asked for.
+    pub(crate) fn nested() -> Self {
+        let kind = ReloadErrorKind::Nested;
+        let (code, message, outcome) = (kind.code(), kind.to_string(), Outcome::Refused.as_str());
+        Failure::Reload { code, message, retryable: true, outcome, module: None }
     }
 
     fn is_retryable(&self) -> bool {
@@ -76,13 +84,29 @@ impl From<&ReloadError> for Failure {
         // The first cause is the kind, which the message ends with.
         let told: Vec<String> =
             causes.enumerate().filter(|(at, _)| *at != 1).map(|(_, e)| e.to_string()).collect();
-        Failure::Reload { code: error.code(), message: told.join(": "), retryable: error.is_retryable() }
+        Failure::Reload {
+            code: error.code(),
+            message: told.join(": "),
+            retryable: error.is_retryable(),
+            outcome: error.report.outcome.as_str(),
+            module: error.module().map(ToString::to_string),
+        }
     }
 }
 
 /// A failure on its way through a script.
 pub(crate) fn fail(failure: impl Into<Failure>) -> Box<EvalAltResult> {
     EvalAltResult::ErrorRuntime(Dynamic::from(failure.into()), Position::NONE).into()
+}
+
+/// What a function that was called with its module's name in front failed with: Rhai gives those no place.
+pub(crate) fn placed<T>(cx: &NativeCallContext, result: Thrown<T>) -> Thrown<T> {
+    result.map_err(|mut error| {
+        if error.position().is_none() {
+            error.set_position(cx.call_position());
+        }
+        error
+    })
 }
 
 /// Any other error on its way through a script.
@@ -96,6 +120,14 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("message", |failure: &mut Failure| failure.message());
     engine.register_get("code", |failure: &mut Failure| failure.code().to_string());
     engine.register_get("retryable", |failure: &mut Failure| failure.is_retryable());
+    engine.register_get("outcome", |failure: &mut Failure| match failure {
+        Failure::Reload { outcome, .. } => Dynamic::from(*outcome),
+        Failure::Call(_) => Dynamic::UNIT,
+    });
+    engine.register_get("module", |failure: &mut Failure| match failure {
+        Failure::Reload { module: Some(module), .. } => Dynamic::from(module.clone()),
+        _ => Dynamic::UNIT,
+    });
     for name in ["to_string", "to_debug"] {
         engine.register_fn(name, |failure: &mut Failure| failure.to_string());
     }

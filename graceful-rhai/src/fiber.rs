@@ -6,7 +6,7 @@ use std::time::Duration;
 use graceful_core::Lease;
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Module, NativeCallContext};
 
-use crate::failure::{Thrown, fail, thrown};
+use crate::failure::{Thrown, fail, placed, thrown};
 use crate::task::{Fiber, Stage, Task};
 use crate::unit::{here, stopped};
 use crate::{wait, watch};
@@ -15,16 +15,20 @@ use crate::{wait, watch};
 pub(crate) fn module() -> Module {
     let mut module = Module::new();
     module.set_id("fiber");
-    module.set_native_fn("create", |cx: NativeCallContext, function: FnPtr| create(&cx, None, function));
-    module.set_native_fn("create", |cx: NativeCallContext, name: ImmutableString, function: FnPtr| {
-        create(&cx, Some(name.to_string()), function)
+    module.set_native_fn("create", |cx: NativeCallContext, function: FnPtr| {
+        placed(&cx, create(&cx, None, function))
     });
-    module.set_native_fn("sleep", |cx: NativeCallContext, seconds: f64| sleep(&cx, seconds));
-    module.set_native_fn("sleep", |cx: NativeCallContext, seconds: i64| sleep(&cx, seconds as f64));
-    module.set_native_fn("cancel", |cx: NativeCallContext, fiber: Fiber| cancel(&cx, &fiber));
-    module.set_native_fn("kill", |cx: NativeCallContext, fiber: Fiber| cancel(&cx, &fiber));
+    module.set_native_fn("create", |cx: NativeCallContext, name: ImmutableString, function: FnPtr| {
+        placed(&cx, create(&cx, Some(name.to_string()), function))
+    });
+    module.set_native_fn("sleep", |cx: NativeCallContext, seconds: f64| placed(&cx, sleep(&cx, seconds)));
+    module.set_native_fn("sleep", |cx: NativeCallContext, seconds: i64| {
+        placed(&cx, sleep(&cx, seconds as f64))
+    });
+    module.set_native_fn("cancel", |cx: NativeCallContext, fiber: Fiber| placed(&cx, cancel(&cx, &fiber)));
+    module.set_native_fn("kill", |cx: NativeCallContext, fiber: Fiber| placed(&cx, cancel(&cx, &fiber)));
     module.set_native_fn("status", |fiber: Fiber| Ok(status(&fiber)));
-    module.set_native_fn("join", |cx: NativeCallContext, fiber: Fiber| join(&cx, &fiber));
+    module.set_native_fn("join", |cx: NativeCallContext, fiber: Fiber| placed(&cx, join(&cx, &fiber)));
     module.build_index();
     module
 }

@@ -8,7 +8,7 @@ use graceful_core::{CallError, Lease, Value};
 use rhai::{FnPtr, ImmutableString, Module, NativeCallContext};
 
 use crate::error;
-use crate::failure::{Thrown, fail, thrown};
+use crate::failure::{Thrown, fail, placed, thrown};
 use crate::run::off_thread;
 use crate::unit::{Unit, here};
 use crate::value::{from_value, to_value};
@@ -18,17 +18,22 @@ use crate::watch::Watch;
 pub(crate) fn module() -> Module {
     let mut module = Module::new();
     module.set_id("http");
-    module.set_native_fn("route", route);
+    module.set_native_fn(
+        "route",
+        |cx: NativeCallContext, method: ImmutableString, path: ImmutableString, answer: FnPtr| {
+            placed(&cx, route(&cx, &method, &path, answer))
+        },
+    );
     module.build_index();
     module
 }
 
 /// `http::route("GET", "/price/:item", |request| ...)`.
-fn route(cx: NativeCallContext, method: ImmutableString, path: ImmutableString, answer: FnPtr) -> Thrown<()> {
+fn route(cx: &NativeCallContext, method: &str, path: &str, answer: FnPtr) -> Thrown<()> {
     if !path.starts_with('/') {
         return Err(thrown(format!("the path `{path}` does not begin with `/`")));
     }
-    let unit = here(&cx)?;
+    let unit = here(cx)?;
     let scope = unit.scope().map_err(fail)?;
     let key = format!("{} {path}", method.to_uppercase());
     scope.register("route", &key, Arc::new(Target { unit, function: answer })).map_err(thrown)

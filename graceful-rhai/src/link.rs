@@ -7,7 +7,7 @@ use graceful_core::{CallError, Export, Instance, Name, Value, dispatch};
 use rhai::{Dynamic, FuncRegistration, Module, NativeCallContext, RhaiFunc, Shared};
 
 use crate::bind::{Going, bind, take};
-use crate::failure::{Thrown, fail};
+use crate::failure::{Thrown, fail, placed};
 use crate::unit::{Runtime, Unit, here, stopped};
 use crate::value::{from_value, to_value};
 use crate::wait::wait;
@@ -115,7 +115,7 @@ fn add(
     let func = move |cx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
         let cx = cx.expect("it was registered with its context");
         let caller = here(&cx).ok();
-        call(&cx, take(args, caller.as_ref()))
+        placed(&cx, call(&cx, take(args, caller.as_ref())))
     };
     let func =
         RhaiFunc::Pure { func: Shared::new(func), has_context: true, is_pure: true, is_volatile: true };

@@ -13,6 +13,7 @@ use rhai::{Dynamic, Shared};
 use crate::checkpoint::{Copied, copy};
 use crate::error;
 use crate::failure::Thrown;
+use crate::monitor::Monitor;
 use crate::reach::Reach;
 use crate::run::{guarded, off_thread};
 use crate::table::Table;
@@ -28,13 +29,23 @@ pub(crate) struct RhaiModule {
     tenure: Arc<Tenure>,
 }
 
-/// Shared by all versions of a module. When the last of them goes, so does what the state holds: functions in it hold
+/// What all versions of a module share. When the last of them goes, so does what the state holds: functions in it hold
 /// the module, whose state it is.
-pub(crate) struct Tenure(pub(crate) Table);
+pub(crate) struct Tenure {
+    pub(crate) state: Table,
+    /// Lets one call at a time into the module.
+    pub(crate) monitor: Arc<Monitor>,
+}
+
+impl Tenure {
+    pub(crate) fn new() -> Self {
+        Self { state: Table::state(), monitor: Arc::default() }
+    }
+}
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        Reach::of(&self.0).clear();
+        Reach::of(&self.state).clear();
     }
 }
 

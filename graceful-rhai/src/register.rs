@@ -5,7 +5,7 @@ use graceful_core::lifecycle::Hook;
 use graceful_core::{CheckpointMode, Finalize, Lease, ScriptError, Version};
 use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
-use crate::failure::{Thrown, fail};
+use crate::failure::{Thrown, fail, placed};
 use crate::registration::{Object, Registration};
 use crate::unit::{Unit, here};
 use crate::value::{kind, to_value};
@@ -24,10 +24,10 @@ const OPTIONS: [&str; 3] = ["version", "checkpoint", "drain"];
 /// The functions that have to do with registering.
 pub(crate) fn functions(module: &mut Module) {
     module.set_native_fn("register_module", |cx: NativeCallContext, name: ImmutableString| {
-        register_module(&cx, &name, Map::new())
+        placed(&cx, register_module(&cx, &name, Map::new()))
     });
     module.set_native_fn("register_module", |cx: NativeCallContext, name: ImmutableString, options: Map| {
-        register_module(&cx, &name, options)
+        placed(&cx, register_module(&cx, &name, options))
     });
 }
 

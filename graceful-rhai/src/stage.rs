@@ -14,7 +14,6 @@ use crate::link::exports;
 use crate::module::{RhaiModule, Tenure};
 use crate::overlay::Overlay;
 use crate::run::off_thread;
-use crate::table::Table;
 use crate::unit::{Linked, Runtime, Unit};
 use crate::watch::{Staging, Watch};
 
@@ -37,9 +36,9 @@ impl Txn for RhaiTxn {
         let program: Arc<Program> =
             cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<RhaiModule>());
-        let fresh = || Arc::new(Tenure(Table::state()));
+        let fresh = || Arc::new(Tenure::new());
         let tenure = previous.map_or_else(fresh, |previous| previous.tenure().clone());
-        let unit = Unit::new(self.runtime.clone(), &cx.instance, program, tenure.0.clone());
+        let unit = Unit::new(self.runtime.clone(), &cx.instance, program, &tenure);
         let (overlay, start) = (self.overlay.clone(), self.cx.start);
         let staging = Staging { overlay, importer: Some(cx.importer.clone()), start };
         let budget = self.cx.stage_budget;

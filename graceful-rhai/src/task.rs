@@ -11,6 +11,7 @@ use graceful_core::{Entered, Gate, HookError, Lease, LeaseKind, Name, Resource, 
 use rhai::{Dynamic, FnPtr};
 
 use crate::error;
+use crate::monitor;
 use crate::unit::Unit;
 use crate::watch::{Stop, Turns, Watch};
 
@@ -174,8 +175,10 @@ impl Turns for Task {
         if held.is_none_or(|epoch| epoch == world.gate.epoch()) {
             return None;
         }
-        self.pause();
-        self.resume()
+        monitor::paused(|| {
+            self.pause();
+            self.resume()
+        })
     }
 
     fn over(&self) -> Option<Stop> {

@@ -11,19 +11,24 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use graceful_core::{CallError, Control, Instance, Name, Scope, Source, World};
 use rhai::{
     Caches, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, GlobalRuntimeState, ImmutableString, Module,
-    NativeCallContext, Position, Scope as Variables, Shared,
+    NativeCallContext, OptimizationLevel, Position, Scope as Variables, Shared,
 };
 
 use crate::compile::Program;
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
+use crate::module::Tenure;
+use crate::monitor::Monitor;
 use crate::registration::{Object, Registration};
 use crate::table::Table;
 use crate::watch::Stop;
+use crate::{cell, monitor};
 
 /// What every module of one backend shares.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
+    /// How far functions are optimized; the engine itself is set not to.
+    pub(crate) level: OptimizationLevel,
     /// The modules that are always there.
     pub(crate) builtin: BTreeMap<&'static str, Shared<Module>>,
     pub(crate) link: OnceLock<(Weak<World>, Weak<dyn Control>)>,
@@ -54,6 +59,8 @@ pub(crate) struct Unit {
     pub(crate) name: Name,
     pub(crate) program: Arc<Program>,
     pub(crate) state: Table,
+    /// Lets one call at a time in.
+    pub(crate) monitor: Arc<Monitor>,
     pub(crate) linked: OnceLock<Linked>,
     pub(crate) registration: Mutex<Option<Registration>>,
     /// Modules of other backends as this one imports them.
@@ -61,6 +68,9 @@ pub(crate) struct Unit {
     /// Weak, because the instance owns the module and what it started, which own this.
     instance: Weak<Instance>,
 }
+
+/// How many arguments of a callback may be missing.
+const MOST_MISSING: usize = 4;
 
 /// Marks a frame as one of this unit.
 #[derive(Clone)]
@@ -87,13 +97,14 @@ impl Unit {
         runtime: Arc<Runtime>,
         instance: &Arc<Instance>,
         program: Arc<Program>,
-        state: Table,
+        tenure: &Tenure,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             name: instance.name.clone(),
             program,
-            state,
+            state: tenure.state.clone(),
+            monitor: tenure.monitor.clone(),
             linked: OnceLock::new(),
             registration: Mutex::default(),
             foreign: Mutex::default(),
@@ -150,12 +161,15 @@ impl Unit {
         name: &str,
         mut args: Vec<Dynamic>,
     ) -> Thrown<Dynamic> {
+        let _stay = monitor::enter(&self.monitor).map_err(stopped)?;
         let (mut frame, mut caches, mut variables) = (self.frame(above), Caches::new(), Variables::new());
         let mut cx = EvalContext::new(&self.runtime.engine, &mut frame, &mut caches, &mut variables, None);
-        cx.call_fn_raw(name, false, false, &mut args.iter_mut().collect::<Vec<_>>()).map(Dynamic::flatten)
+        let result = cx.call_fn_raw(name, false, false, &mut args.iter_mut().collect::<Vec<_>>());
+        cell::settle();
+        result.map(Dynamic::flatten)
     }
 
-    /// Calls a function of its own by pointer, with as many of `args` as it takes.
+    /// Calls a function of its own by pointer, with as many of `args` as it takes; what is missing is nothing.
     pub(crate) fn call_pointer(
         self: &Arc<Self>,
         above: Option<&NativeCallContext>,
@@ -163,19 +177,24 @@ impl Unit {
         mut args: Vec<Dynamic>,
     ) -> Thrown<Dynamic> {
         if let Some(taken) = self.takes(pointer, args.len()) {
-            args.truncate(taken);
+            args.resize(taken, Dynamic::UNIT);
         }
+        let _stay = monitor::enter(&self.monitor).map_err(stopped)?;
         let frame = self.frame(above);
         let (engine, source) = (&self.runtime.engine, self.program.ast.source());
         let cx =
             NativeCallContext::new_with_all_fields(engine, pointer.fn_name(), source, &frame, Position::NONE);
-        pointer.call_raw(&cx, None, args).map(Dynamic::flatten)
+        let result = pointer.call_raw(&cx, None, args);
+        cell::settle();
+        result.map(Dynamic::flatten)
     }
 
-    /// How many arguments besides its own a function takes, at most `given`; `None` if it is none of the script's.
+    /// How many arguments besides its own a function takes, as near to `given` as it can be; `None` if it is none of
+    /// the script's.
     pub(crate) fn takes(&self, pointer: &FnPtr, given: usize) -> Option<usize> {
         let own = pointer.curry().len();
-        (0..=given).rev().find(|args| self.has(pointer.fn_name(), own + args))
+        let fewer = (0..=given).rev();
+        fewer.chain(given + 1..=given + MOST_MISSING).find(|args| self.has(pointer.fn_name(), own + args))
     }
 
     /// Whether it has a function of this name and number of parameters.

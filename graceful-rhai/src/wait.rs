@@ -12,6 +12,7 @@ use event_listener::Event;
 use futures_util::future::BoxFuture;
 use graceful_core::Clock;
 
+use crate::monitor;
 use crate::watch::{self, Stop};
 
 /// How often a wait looks whether it was stopped.
@@ -34,6 +35,10 @@ impl Wake for Wakes {
 /// # Errors
 /// What stopped the code that waits.
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Stop> {
+    monitor::paused(|| drive(future))
+}
+
+fn drive<F: Future>(future: F) -> Result<F::Output, Stop> {
     let mut future = pin!(future);
     let wakes = Arc::new(Wakes { thread: std::thread::current(), woken: AtomicBool::new(true) });
     let waker = Waker::from(wakes.clone());

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use graceful_core::{Importer, Lease};
 use rhai::Dynamic;
 
+use crate::monitor;
 use crate::overlay::Overlay;
 
 /// Why code was stopped. A script cannot catch it.
@@ -74,6 +75,7 @@ pub(crate) fn progress(operations: u64) -> Option<Dynamic> {
     if !operations.is_multiple_of(EVERY) {
         return None;
     }
+    monitor::breathe();
     current()?.stop().map(Dynamic::from)
 }
 

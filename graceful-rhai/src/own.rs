@@ -1,0 +1,78 @@
+//! `graceful::own`: anything else under a module's care.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use graceful_core::{CallError, HookError, Lease, LeaseKind, Resource, ScriptError};
+use rhai::{Dynamic, FnPtr, NativeCallContext};
+
+use crate::error;
+use crate::failure::{Thrown, fail};
+use crate::run::off_thread;
+use crate::unit::{Unit, here};
+use crate::watch::Watch;
+
+/// `graceful::own(key, value, |value| ...)`: released with the module.
+pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: FnPtr) -> Thrown<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let unit = here(cx)?;
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let scope = unit.scope().map_err(fail)?;
+    scope.add(Arc::new(Owned {
+        id,
+        key: key.to_owned(),
+        unit,
+        value,
+        release,
+        released: AtomicBool::new(false),
+    }));
+    Ok(())
+}
+
+struct Owned {
+    id: u64,
+    key: String,
+    unit: Arc<Unit>,
+    value: Dynamic,
+    release: FnPtr,
+    released: AtomicBool,
+}
+
+#[async_trait]
+impl Resource for Owned {
+    fn kind(&self) -> &'static str {
+        "own"
+    }
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn activate(&self) {}
+
+    fn is_done(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    async fn release(&self) -> Result<(), HookError> {
+        let told = |error: CallError| HookError::new(error.to_string());
+        let world = self.unit.runtime.world().map_err(told)?;
+        let instance = self.unit.instance().map_err(|failure| HookError::new(failure.message()))?;
+        let generation = instance.last().min(world.gate.live());
+        let lease = Lease::open_at(&world.gate, &self.unit.name, LeaseKind::Nested, generation, None);
+        let (unit, function, value) = (self.unit.clone(), self.release.clone(), self.value.clone());
+        let work = move || {
+            let done = unit.call_pointer(None, &function, vec![value]);
+            done.map(drop).map_err(|thrown| error::hook_error(thrown, &unit.name, &*unit))
+        };
+        let watch = Watch::call(Some(lease.clone()));
+        let result = lease.scope(off_thread(&*world.clock, watch, work)).await.map_err(told)?;
+        self.released.store(true, Ordering::Release);
+        result.map_err(|error: ScriptError| HookError::from(error))?
+    }
+}

@@ -1,0 +1,246 @@
+//! Calls, routes and tasks across reloads.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use graceful_core::{CallError, DrainPolicy, ReloadOptions, Value};
+use support::{App, committed};
+
+#[test]
+fn call_03_calls_wait_at_the_gate_of_a_module_with_hooks_and_none_is_lost() {
+    let text = |n: usize| {
+        format!(
+            "let me = graceful::register_module(\"a\", #{{
+                 init: |m| {{ m.state.hits = 0; }},
+                 after_reload: |m| {{ fiber::sleep(0.02); }},
+             }});
+             fn hit() {{ me.state.hits += 1; {n} }} fn hits() {{ me.state.hits }}"
+        )
+    };
+    let app = Arc::new(App::start(&[("a", &text(0))]));
+    let threads: Vec<_> = (0..3)
+        .map(|n| {
+            let app = app.clone();
+            std::thread::spawn(move || {
+                let call = |_| match n {
+                    0 => app.engine.call_blocking("a", "hit", Vec::new()),
+                    _ => app.call("a", "hit"),
+                };
+                (0..200).map(call).collect::<Result<Vec<_>, _>>().unwrap()
+            })
+        })
+        .collect();
+    for n in 1..6 {
+        app.edit("a", &text(n));
+        committed(app.reload());
+    }
+    for thread in threads {
+        let seen: Vec<i64> = thread.join().unwrap().iter().map(|value| value.as_int().unwrap()).collect();
+        assert!(seen.is_sorted(), "{seen:?}");
+    }
+    assert_eq!(app.count("a", "hits"), 600);
+}
+
+#[test]
+fn call_04_calls_that_outlast_the_drain_are_cancelled_if_the_policy_says_so() {
+    let text = |n: usize| {
+        format!(
+            "graceful::register_module(\"a\", #{{ drain: true }});
+             fn spin() {{ let n = 0; loop {{ n += 1; }} }} fn sleep() {{ fiber::sleep(60); }} fn n() {{ {n} }}"
+        )
+    };
+    let app = Arc::new(App::start(&[("a", &text(1))]));
+    let calls: Vec<_> = ["spin", "sleep"]
+        .into_iter()
+        .map(|function| {
+            let app = app.clone();
+            std::thread::spawn(move || app.call("a", function))
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(100));
+    app.edit("a", &text(2));
+    let options = ReloadOptions { drain: DrainPolicy::Cancel, ..ReloadOptions::default() };
+    committed(app.clock.block_on(app.engine.reload(options)));
+    for call in calls {
+        let error = call.join().unwrap().unwrap_err();
+        assert_eq!(error, CallError::Cancelled { module: "a".into() });
+        assert!(error.is_retryable());
+    }
+    assert_eq!(app.get("a", "n"), Value::Int(2));
+}
+
+#[test]
+fn call_06_what_is_not_exported_or_wrongly_called_is_told() {
+    let app = App::start(&[("a", "fn f(x) { x } private fn hidden() { 1 } fn g() { |x| x }")]);
+    let error = |function: &str| app.call("a", function).unwrap_err().to_string();
+    assert_eq!(error("missing"), "module `a` has no export `missing` in generation 1");
+    assert_eq!(error("hidden"), "module `a` has no export `hidden` in generation 1");
+    assert_eq!(error("f"), "module `a`: `f` takes 1 arguments, 0 were given");
+    assert_eq!(error("g"), "module `a`: what `g` returned: a function is no plain value");
+}
+
+#[test]
+fn errors_say_where_across_modules() {
+    let app = App::start(&[
+        ("a", "import \"b\" as b;\nfn f(x) {\n  b::check(x)\n}"),
+        ("b", "fn check(x) {\n  inner(x)\n}\nfn inner(x) {\n  throw #{ message: `no ${x}`, code: 7 };\n}"),
+    ]);
+    let Err(CallError::Script(error)) = app.call_with("a", "f", vec![1.into()]) else { panic!() };
+    assert_eq!(error.to_string(), "b.rhai:5:3: no 1");
+    assert_eq!(error.source_line.as_deref(), Some("  throw #{ message: `no ${x}`, code: 7 };"));
+    assert_eq!(
+        error.traceback.as_deref(),
+        Some("b.rhai:5:3 in `inner`\nb.rhai:2:3 in `check`\na.rhai:3:6 in `f`")
+    );
+}
+
+#[test]
+fn routes_are_called_by_key_and_replaced_without_a_gap() {
+    let text = |n: usize| {
+        format!(
+            "http::route(\"get\", \"/hits/:id\", |request| #{{ n: {n}, id: request.params.id }});
+             http::route(\"GET\", \"/plain\", || \"text\");"
+        )
+    };
+    let app = App::start(&[("a", &text(1))]);
+    let request = || {
+        let params = Value::Map([("id".to_owned(), Value::from("7"))].into());
+        vec![Value::Map([("params".to_owned(), params)].into())]
+    };
+    let get = |key: &str| app.clock.block_on(app.engine.call_registered("route", key, request())).unwrap();
+    assert_eq!(get("GET /hits/:id").get("n"), Some(&Value::Int(1)));
+    assert_eq!(get("GET /plain"), Value::from("text"));
+    app.edit("a", &text(2));
+    committed(app.reload());
+    assert_eq!(get("GET /hits/:id").get("n"), Some(&Value::Int(2)));
+    assert_eq!(get("GET /hits/:id").get("id"), Some(&Value::from("7")));
+    app.edit("a", &format!("{} throw 1;", text(3)));
+    app.refused();
+    assert_eq!(get("GET /hits/:id").get("n"), Some(&Value::Int(2)));
+}
+
+#[test]
+fn st_03_a_task_that_writes_is_frozen_while_hooks_run() {
+    let text = |hook: &str| {
+        format!(
+            "let me = graceful::register_module(\"a\", #{{
+                 init: |m| {{
+                     m.state.n = 0;
+                     m.state.fib = fiber::create(|| loop {{ graceful::state().add(\"n\", 1); }});
+                 }},
+                 after_reload: |m| {{ {hook} }},
+             }});
+             fn n() {{ me.state.n }} fn moved() {{ me.state.moved }}"
+        )
+    };
+    let app = App::start(&[("a", &text(""))]);
+    app.until("it counts", || app.count("a", "n") > 100);
+    app.edit("a", &text("let before = m.state.n; fiber::sleep(0.1); m.state.moved = m.state.n - before;"));
+    committed(app.reload());
+    assert_eq!(app.count("a", "moved"), 0);
+    let now = app.count("a", "n");
+    app.until("it counts on", || app.count("a", "n") > now);
+}
+
+#[test]
+fn tx_05_a_task_of_a_failed_reload_never_starts_and_a_cancel_waits_for_the_commit() {
+    let text = |hook: &str| {
+        format!(
+            "import \"probe\" as probe;
+             let me = graceful::register_module(\"a\", #{{
+                 init: |m| {{ m.state.fib = fiber::create(|| loop {{ fiber::sleep(0.01); }}); }},
+                 after_reload: |m| {{ {hook} }},
+             }});
+             fn fate() {{ me.state.fib.status() }}"
+        )
+    };
+    let app = App::start(&[("a", &text(""))]);
+    let hook = "m.state.fib.cancel(); fiber::create(|| probe::tell(\"started\"));";
+    app.edit("a", &text(&format!("{hook} throw 1;")));
+    app.refused();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(app.get("a", "fate"), Value::from("running"));
+    assert!(app.told().is_empty());
+    app.edit("a", &text(hook));
+    committed(app.reload());
+    app.until("the new one started", || app.told() == ["started"]);
+    app.until("the old one ended", || app.get("a", "fate") == Value::from("cancelled"));
+}
+
+#[test]
+fn a_fiber_can_be_joined_and_tells_what_became_of_it() {
+    let app = App::start(&[(
+        "a",
+        "fn f() {
+             let good = fiber::create(|| { fiber::sleep(0.01); 7 });
+             let bad = fiber::create(|| throw \"no\");
+             let value = good.join();
+             let failed = try_join(bad);
+             [value, failed, good.status(), bad.status()]
+         }
+         fn try_join(fib) { try { fib.join(); } catch (e) { return e.message; } }",
+    )]);
+    let expected = [Value::Int(7), "a.rhai:3:41: no".into(), "done".into(), "failed".into()];
+    assert_eq!(app.get("a", "f"), Value::List(expected.to_vec()));
+}
+
+#[test]
+fn hook_04_a_task_may_ask_for_a_reload_and_sees_the_new_code_through_imports() {
+    let a = "let me = graceful::register_module(\"a\", #{ before_reload: |m| () });
+        fn begin() { me.state.fib = fiber::create(|| {
+            let s = graceful::state();
+            s.outcome = graceful::reload().outcome;
+            import \"b\" as b;
+            s.seen = b::f();
+        }); }
+        fn seen() { [me.state.outcome, me.state.seen] }";
+    let app =
+        App::start(&[("web", "import \"b\" as b; import \"a\" as a;"), ("a", a), ("b", "fn f() { 1 }")]);
+    app.edit("b", "fn f() { 2 }");
+    app.get("a", "begin");
+    let expected = Value::List(vec!["committed".into(), 2.into()]);
+    app.until("it saw it", || app.get("a", "seen") == expected);
+}
+
+#[test]
+fn scope_05_after_many_reloads_nothing_is_left_over() {
+    let text = |n: usize| {
+        format!(
+            "import \"b\" as b;
+             let me = graceful::register_module(\"a\", #{{ init: |m| {{ m.state.n = 0; }}, after_reload: |m| {{ m.state.n += 1; }} }});
+             me.state.handler = |x| b::f(x);
+             http::route(\"GET\", \"/a\", |request| {n});
+             fiber::create(|| loop {{ fiber::sleep(0.001); }});
+             fn f() {{ me.state.handler.call({n}) }}"
+        )
+    };
+    let app = App::start(&[("a", &text(0)), ("b", "fn f(x) { x }")]);
+    for n in 1..50 {
+        app.edit("a", &text(n));
+        committed(app.reload());
+        assert_eq!(app.get("a", "f"), Value::Int(n as i64));
+    }
+    let status = app.engine.status();
+    assert_eq!(status.modules.iter().map(|module| module.tasks).sum::<usize>(), 1);
+    assert_eq!(app.engine.world().instances().len(), 2);
+    assert_eq!(app.engine.world().table.snapshot().len(), 1);
+}
+
+#[test]
+fn a_call_whose_caller_goes_away_is_stopped() {
+    let app = App::start(&[(
+        "a",
+        "fn spin() { loop { graceful::state().add(\"n\", 1); } } fn n() { graceful::state().get(\"n\", 0) }",
+    )]);
+    let call = async {
+        let spin = app.engine.call("a", "spin", Vec::new());
+        tokio::time::timeout(Duration::from_millis(50), spin).await
+    };
+    assert!(app.clock.block_on(call).is_err());
+    let began = Instant::now();
+    app.until("nothing is in flight", || app.engine.world().gate.leases().is_empty());
+    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(app.count("a", "n") > 0);
+}
