@@ -12,7 +12,7 @@ use crate::failure::ReloadErrorKind;
 use crate::generation::{Instance, World};
 use crate::graph::{Edge, Edges};
 use crate::module::Compiled;
-use crate::plan::{Action, Plan, Reason};
+use crate::plan::{Action, Plan, Reason, Step};
 use crate::report::ReloadOptions;
 use crate::source::{Found, Name, Source, SourceError};
 use draft::Draft;
@@ -30,6 +30,8 @@ pub(crate) struct Inputs {
     pub(crate) find: Find,
     pub(crate) entries: Vec<Name>,
     pub(crate) options: ReloadOptions,
+    /// An entry of the live world is one no more.
+    pub(crate) lost_entry: bool,
     /// Modules that gained an edge into the set while it was staged, with that dependency.
     pub(crate) widened: BTreeMap<Name, Name>,
 }
@@ -52,6 +54,19 @@ pub(crate) struct Changes {
     pub(crate) order: Vec<Name>,
     /// The live instances that leave without a successor.
     pub(crate) leaving: BTreeMap<Name, Arc<Instance>>,
+    /// What would have been loaded, had anybody required it.
+    spare: BTreeMap<Name, Load>,
+    /// What is wrong with modules that leave, or would be loaded if anybody required them.
+    wrong: BTreeMap<Name, Failure>,
+}
+
+/// What [`Changes::keep`] did.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// It stays as it is.
+    pub(crate) stays: Vec<Name>,
+    /// It is loaded.
+    pub(crate) loaded: Vec<Name>,
 }
 
 impl Changes {
@@ -61,23 +76,41 @@ impl Changes {
         reloaded.chain(self.leaving.keys()).cloned().collect()
     }
 
-    /// Keeps `module` live after all, with everything it requires that was to go for want of a dependent: a
-    /// staged top level asked for it.
-    pub(crate) fn keep(&mut self, module: &Name) -> Vec<Name> {
-        let mut kept = Vec::new();
+    /// Keeps `module` after all, with everything it requires that was to go for want of a dependent: a staged
+    /// top level asked for it. Returns what is part of the plan no more, and what is now.
+    pub(crate) fn keep(&mut self, module: &Name) -> Result<Kept, Failure> {
+        let mut kept = Kept::default();
         let mut stack = vec![module.clone()];
         while let Some(name) = stack.pop() {
-            if self.plan.step(&name).is_none_or(|step| step.action != Action::Retire) {
-                continue;
+            let retired = self.plan.step(&name).is_some_and(|step| step.action == Action::Retire);
+            if let Some(wrong) = self.wrong.remove(&name) {
+                return Err(wrong);
             }
-            self.plan.steps.retain(|step| step.module != name);
-            self.plan.unload.retain(|left| *left != name);
-            if let Some(live) = self.leaving.remove(&name) {
+            if let Some(load) = self.spare.remove(&name) {
+                self.leaving.remove(&name);
+                stack.extend(next_edges(&load).into_keys());
+                self.take_in(&name, load);
+                kept.loaded.push(name);
+            } else if retired && let Some(live) = self.leaving.remove(&name) {
+                self.plan.steps.retain(|step| step.module != name);
+                self.plan.unload.retain(|left| *left != name);
                 stack.extend(live.edges().into_keys());
-                kept.push(name);
+                kept.stays.push(name);
             }
         }
-        kept
+        Ok(kept)
+    }
+
+    /// Takes a module in that nobody could foresee.
+    pub(crate) fn take_in(&mut self, name: &Name, load: Load) {
+        let action = if load.live.is_some() { Action::Reload } else { Action::Load };
+        let (module, backend, reason) = (name.clone(), load.source.backend.clone(), load.reason.clone());
+        self.plan.steps.retain(|step| step.module != *name);
+        let leaves = |step: &Step| matches!(step.action, Action::Remove | Action::Retire);
+        let at = self.plan.steps.iter().position(leaves).unwrap_or(self.plan.steps.len());
+        self.plan.steps.insert(at, Step { module, backend, action, reason });
+        self.order.push(name.clone());
+        self.loads.insert(name.clone(), load);
     }
 
     /// Whether `module` is part of it.
@@ -95,7 +128,7 @@ pub(crate) fn compute(inputs: &Inputs) -> Result<Changes, Failure> {
     draft.unregister()?;
     draft.widen();
     draft.close_over_requires()?;
-    draft.retire();
+    draft.retire()?;
     draft.finish()
 }
 
@@ -114,6 +147,9 @@ pub(crate) fn discover(
     draft.next_rank = known.loads.values().map(|load| load.rank + 1).max().unwrap_or(0).max(draft.next_rank);
     draft.require(name, by.0, by.1, false)?;
     draft.close_over_requires()?;
+    if !draft.wrong.is_empty() {
+        return Err(draft.wrong.swap_remove(0).1);
+    }
     draft.rank_new();
     let fresh: Vec<Name> =
         draft.loads.keys().filter(|name| !known.loads.contains_key(*name)).cloned().collect();

@@ -1,6 +1,7 @@
 //! The engine: what a host holds.
 
 mod builder;
+mod dirty;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::status::{EngineState, LastReload};
 use crate::transaction::Transaction;
 
 pub use builder::EngineBuilder;
+use dirty::Dirty;
 pub use running::Reload;
 pub(crate) use running::{Running, Ticket};
 
@@ -43,8 +45,9 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     sources: Arc<dyn Sources>,
     entries: Mutex<Vec<Name>>,
-    /// Names a failed reload was told had changed: the next one looks at them too.
-    dirty: Mutex<BTreeSet<Name>>,
+    dirty: Mutex<Dirty>,
+    /// The entries that the live world was loaded for.
+    served: Mutex<BTreeSet<Name>>,
     pub(crate) running: Mutex<Option<Running>>,
     pub(crate) last: Mutex<Option<LastReload>>,
     stuck: AtomicBool,
@@ -75,9 +78,7 @@ impl Inner {
         }
         let ticket = Arc::new(Ticket::of_one());
         let mut options = options.clone();
-        if let Some(changed) = &mut options.changed {
-            changed.extend(self.dirty.lock().unwrap().iter().cloned());
-        }
+        self.dirty.lock().unwrap().add_to(&mut options);
         let transaction = Transaction::new(self.clone(), options, ticket.clone());
         let engine = self.clone();
         let outcome: BoxFuture<'static, Outcomes> = Box::pin(async move {
@@ -143,7 +144,8 @@ impl Inner {
         };
         let entries = self.entries.lock().unwrap().clone();
         let (world, backends) = (self.world.clone(), self.backends.clone());
-        Inputs { world, backends, find: Arc::new(find), entries, options, widened }
+        let lost_entry = self.served.lock().unwrap().iter().any(|name| !entries.contains(name));
+        Inputs { world, backends, find: Arc::new(find), entries, options, lost_entry, widened }
     }
 
     /// Makes a plan where blocking is allowed: it reads and parses.
@@ -157,7 +159,12 @@ impl Inner {
 
     /// A reload committed.
     pub(crate) fn settled(&self, options: &ReloadOptions, loads: &BTreeMap<Name, Load>) {
-        self.dirty.lock().unwrap().clear();
+        self.dirty.lock().unwrap().settle(options);
+        *self.served.lock().unwrap() = self.entries.lock().unwrap().iter().cloned().collect();
+        let mut unregistered = self.world.unregistered.lock().unwrap();
+        unregistered.extend(options.remove.iter().cloned());
+        unregistered.retain(|name| !loads.contains_key(name));
+        drop(unregistered);
         let mut kept = self.world.kept.lock().unwrap();
         kept.extend(options.load.iter().filter(|name| loads.contains_key(*name)).cloned());
         options.remove.iter().for_each(|name| {
@@ -167,7 +174,7 @@ impl Inner {
 
     /// A reload failed: what it was told had changed is not live yet.
     pub(crate) fn unsettled(&self, options: &ReloadOptions) {
-        self.dirty.lock().unwrap().extend(options.changed.iter().flatten().cloned());
+        self.dirty.lock().unwrap().fail(options);
     }
 
     /// Drops old generations in the background as soon as nothing holds them.

@@ -111,6 +111,8 @@ pub struct World {
     pub(crate) lingering: Mutex<Vec<Arc<Instance>>>,
     /// Modules that were loaded for their own sake: no entry requires them, and they stay.
     pub(crate) kept: Mutex<BTreeSet<Name>>,
+    /// Modules that were unregistered although modules that stayed require them: those do not bring them back.
+    pub(crate) unregistered: Mutex<BTreeSet<Name>>,
 }
 
 impl World {
@@ -128,6 +130,7 @@ impl World {
             next_rank: AtomicU64::new(0),
             lingering: Mutex::default(),
             kept: Mutex::default(),
+            unregistered: Mutex::default(),
         })
     }
 

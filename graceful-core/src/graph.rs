@@ -69,6 +69,11 @@ impl Graph {
         self.dependents.get(to).into_iter().flatten()
     }
 
+    /// Every module that is required, there or not, each with one that requires it.
+    pub fn required(&self) -> impl Iterator<Item = (&Name, &Name)> {
+        self.dependents.iter().filter_map(|(to, by)| Some((to, by.first()?)))
+    }
+
     /// Everything that reaches one of `seeds`, each with the dependency through which it was reached first.
     /// The seeds themselves are not in the answer.
     pub fn affected<'a>(&self, seeds: impl IntoIterator<Item = &'a Name>) -> BTreeMap<Name, Name> {

@@ -19,7 +19,7 @@ use crate::failure::{ReloadError, ReloadErrorKind};
 use crate::gate::Generation;
 use crate::generation::World;
 use crate::journal::Journal;
-use crate::plan::{Action, Plan};
+use crate::plan::Plan;
 use crate::planted::{Bug, is_planted};
 use crate::report::{ModuleReport, Outcome, PhaseTime, ReloadOptions, Report};
 use crate::source::Name;
@@ -47,6 +47,7 @@ pub(crate) struct Transaction {
     gated: BTreeSet<Name>,
     deadline: Duration,
     shut_at: Option<Duration>,
+    widenings: usize,
     pause: Duration,
 }
 
@@ -75,6 +76,7 @@ impl Transaction {
             gated,
             deadline: Duration::ZERO,
             shut_at: None,
+            widenings: 0,
             pause: Duration::ZERO,
         }
     }
@@ -213,9 +215,7 @@ impl Transaction {
         let steps = self.plan.take().map(|plan| plan.steps).unwrap_or_default();
         let steps = self.changes.as_ref().map_or(steps, |changes| changes.plan.steps.clone());
         let modules = steps.into_iter().map(|step| {
-            let leaving = matches!(step.action, Action::Remove | Action::Retire);
             let (old, new) = self.versions.get(&step.module).cloned().unwrap_or_default();
-            let old = if leaving { self.live_version(&step.module) } else { old };
             ModuleReport { module: step.module, action: step.action, reason: step.reason, old, new }
         });
         Report {
@@ -228,10 +228,5 @@ impl Transaction {
             warnings: self.warnings.clone(),
             rolled_back: Vec::new(),
         }
-    }
-
-    fn live_version(&self, name: &Name) -> Option<Version> {
-        let leaving = self.changes.as_ref()?.leaving.get(name)?;
-        leaving.module()?.manifest().version.clone()
     }
 }

@@ -19,6 +19,10 @@ pub(super) struct Draft<'a> {
     pub(super) leaving: BTreeMap<Name, (Arc<Instance>, Reason)>,
     pub(super) queue: VecDeque<Name>,
     pub(super) next_rank: u64,
+    /// What is wrong with which module: fatal if that one is going to be live.
+    pub(super) wrong: Vec<(Name, Failure)>,
+    /// What would have been loaded, had anybody required it.
+    pub(super) spare: BTreeMap<Name, Load>,
 }
 
 impl<'a> Draft<'a> {
@@ -26,8 +30,8 @@ impl<'a> Draft<'a> {
         let world = &inputs.world;
         let next_rank = world.next_rank.load(std::sync::atomic::Ordering::Acquire);
         let base = world.gate.live();
-        let (loads, leaving, queue) = Default::default();
-        Self { inputs, base, loads, leaving, queue, next_rank }
+        let (loads, leaving, queue, wrong, spare) = Default::default();
+        Self { inputs, base, loads, leaving, queue, next_rank, wrong, spare }
     }
 
     pub(super) fn live(&self, name: &Name) -> Option<Arc<Instance>> {
@@ -59,6 +63,29 @@ impl<'a> Draft<'a> {
         for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
             if self.live(name).is_none() && !self.loads.contains_key(name) {
                 self.entry(name)?;
+            }
+        }
+        self.appeared()
+    }
+
+    /// Finds what live modules require that was not there when they were loaded.
+    fn appeared(&mut self) -> Result<(), Failure> {
+        let world = &self.inputs.world;
+        let hinted = self.inputs.options.changed.as_ref().filter(|_| !self.inputs.options.force);
+        let unregistered = world.unregistered.lock().unwrap().clone();
+        let looked_for = |name: &Name| {
+            hinted.is_none_or(|names| names.contains(name))
+                && !unregistered.contains(name)
+                && self.live(name).is_none()
+                && !self.loads.contains_key(name)
+        };
+        let graph = world.graph.lock().unwrap();
+        let missing = graph.required().filter(|(name, _)| looked_for(name));
+        let missing: Vec<(Name, Name)> = missing.map(|(name, by)| (name.clone(), by.clone())).collect();
+        drop(graph);
+        for (name, by) in missing {
+            if let Found::Source(source) = self.read(&name)? {
+                self.load(source, None, Reason::RequiredBy(by))?;
             }
         }
         Ok(())
@@ -127,10 +154,17 @@ impl<'a> Draft<'a> {
     ) -> Result<(), Failure> {
         let name = source.name.clone();
         let Some(backend) = self.inputs.backends.get(&source.backend) else {
-            return Err(Failure::NoBackend { module: name, origin: source.origin, backend: source.backend });
+            let (origin, backend) = (source.origin, source.backend);
+            self.wrong.push((name.clone(), Failure::NoBackend { module: name, origin, backend }));
+            return Ok(());
         };
-        let compiled =
-            backend.compile(&source).map_err(|error| Failure::Load { module: name.clone(), error })?;
+        let compiled = match backend.compile(&source) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                self.wrong.push((name.clone(), Failure::Load { module: name, error }));
+                return Ok(());
+            }
+        };
         let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
         self.loads.insert(name.clone(), Load { source: Arc::new(source), compiled, live, reason, rank });
         self.queue.push_back(name);
@@ -171,8 +205,9 @@ impl<'a> Draft<'a> {
             // It may never run; if it does, it fails there and then.
             return Ok(());
         }
-        let by = place.as_ref().map_or(by.to_string(), |place| format!("{by} at {place}"));
-        Err(Failure::Missing { module: name.clone(), by, place, searched })
+        let who = place.as_ref().map_or(by.to_string(), |place| format!("{by} at {place}"));
+        self.wrong.push((by.clone(), Failure::Missing { module: name.clone(), by: who, place, searched }));
+        Ok(())
     }
 
     pub(super) fn read(&self, name: &Name) -> Result<Found, Failure> {
@@ -180,15 +215,16 @@ impl<'a> Draft<'a> {
             .map_err(|error| Failure::Unreadable { module: name.clone(), reason: error.reason })
     }
 
-    /// Lets go of what no entry reaches any more. Only where an edge or a module went away, so that a reload
-    /// that removes nothing costs nothing here.
-    pub(super) fn retire(&mut self) {
+    /// Lets go of what no entry reaches any more, wrong or not. Only where an edge, an entry or a module went
+    /// away, so that a reload that removes nothing costs nothing here.
+    pub(super) fn retire(&mut self) -> Result<(), Failure> {
         let lost_edge = |load: &Load| {
             let live = load.live.as_ref();
             live.is_some_and(|live| live.edges().keys().any(|to| !next_edges(load).contains_key(to)))
         };
-        if self.leaving.is_empty() && !self.loads.values().any(lost_edge) {
-            return;
+        let nothing_went = self.leaving.is_empty() && self.wrong.is_empty() && !self.inputs.lost_entry;
+        if nothing_went && !self.loads.values().any(lost_edge) {
+            return Ok(());
         }
         let mut graph = self.inputs.world.graph.lock().unwrap().clone();
         for (name, load) in &self.loads {
@@ -202,10 +238,15 @@ impl<'a> Draft<'a> {
         let reachable = graph.reachable(roots);
         for live in self.inputs.world.live_all() {
             if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {
-                self.loads.remove(&live.name);
                 self.leaving.insert(live.name.clone(), (live, Reason::NotRequired));
             }
         }
+        if let Some(at) = self.wrong.iter().position(|(name, _)| reachable.contains(name)) {
+            return Err(self.wrong.swap_remove(at).1);
+        }
+        let is_spare = |name: &Name, _: &mut Load| !reachable.contains(name);
+        self.spare = self.loads.extract_if(.., is_spare).collect();
+        Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Changes, Failure> {
@@ -225,7 +266,8 @@ impl<'a> Draft<'a> {
             fingerprint: self.fingerprint(),
         };
         let leaving = self.leaving.into_iter().map(|(name, (instance, _))| (name, instance)).collect();
-        Ok(Changes { plan, loads: self.loads, order, leaving })
+        let (loads, spare, wrong) = (self.loads, self.spare, self.wrong.into_iter().collect());
+        Ok(Changes { plan, loads, order, leaving, spare, wrong })
     }
 
     pub(super) fn steps(&self, order: &[Name]) -> Vec<Step> {

@@ -88,6 +88,7 @@ impl EngineBuilder {
             sources: self.sources.unwrap_or_else(|| Arc::new(NoSources)),
             entries: Mutex::new(self.entries),
             dirty: Mutex::default(),
+            served: Mutex::default(),
             running: Mutex::default(),
             last: Mutex::default(),
             stuck: AtomicBool::new(false),

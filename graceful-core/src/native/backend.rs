@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ struct NativeSource {
 #[derive(Default)]
 pub struct NativeBackend {
     sources: Mutex<BTreeMap<Name, NativeSource>>,
+    /// Counts every edit of every source, so that no two texts of a name are the same.
+    edits: AtomicU64,
     engine: OnceLock<(Weak<World>, Weak<dyn Control>)>,
 }
 
@@ -41,7 +44,7 @@ impl NativeBackend {
     ) {
         let name = name.into();
         let mut sources = self.sources.lock().unwrap();
-        let revision = sources.get(&name).map_or(1, |source| source.revision + 1);
+        let revision = self.edits.fetch_add(1, Ordering::Relaxed) + 1;
         let requires = requires.iter().map(|name| Name::from(*name)).collect();
         sources.insert(name, NativeSource { revision, requires, top_level: Arc::new(top_level) });
     }

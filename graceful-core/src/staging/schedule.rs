@@ -7,7 +7,6 @@ use super::{Job, Staging};
 use crate::changes::{Changes, Inputs, discover};
 use crate::error::{ScriptError, ScriptErrorKind};
 use crate::failure::ReloadErrorKind;
-use crate::plan::{Action, Step};
 use crate::source::Name;
 
 impl Staging {
@@ -39,20 +38,18 @@ impl Staging {
         changes: &mut Changes,
         jobs: &[Job],
     ) -> Result<VecDeque<Name>, ReloadErrorKind> {
-        for kept in changes.keep(&request.name) {
-            self.world.in_flight.write().unwrap().pending.remove(&kept);
-        }
+        let kept = changes.keep(&request.name)?;
+        let mut in_flight = self.world.in_flight.write().unwrap();
+        in_flight.pending.retain(|name| !kept.stays.contains(name));
+        in_flight.pending.extend(kept.loaded);
+        drop(in_flight);
         let live = self.world.instance_at(&request.name, self.base()).is_some();
         let stays = live && !changes.contains(&request.name);
         if !stays && !changes.loads.contains_key(&request.name) {
             let by = (&request.from, request.place.clone());
             for (name, load) in discover(inputs, changes, &request.name, by)? {
                 self.world.in_flight.write().unwrap().pending.insert(name.clone());
-                let (module, backend) = (name.clone(), load.source.backend.clone());
-                let reason = load.reason.clone();
-                changes.plan.steps.push(Step { module, backend, action: Action::Load, reason });
-                changes.order.push(name.clone());
-                changes.loads.insert(name, load);
+                changes.take_in(&name, load);
             }
         }
         let running: Vec<&Name> =

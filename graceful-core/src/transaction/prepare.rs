@@ -73,6 +73,13 @@ impl Transaction {
         let staging = self.staging.insert(staging);
         let changes = self.changes.as_mut().expect("a plan was made");
         staging.run(inputs, changes).await?;
+        let place = staging.staged.iter().enumerate().map(|(at, instance)| (instance.name.clone(), at));
+        let place: BTreeMap<Name, usize> = place.collect();
+        changes.plan.steps.sort_by_key(|step| place.get(&step.module).copied().unwrap_or(usize::MAX));
+        for (name, live) in &changes.leaving {
+            let old = live.module().and_then(|module| module.manifest().version.clone());
+            self.versions.insert(name.clone(), (old, None));
+        }
         for instance in &staging.staged {
             let live = changes.loads[&instance.name].live.as_ref();
             let version = |instance: &Arc<Instance>| instance.module()?.manifest().version.clone();
@@ -109,7 +116,8 @@ impl Transaction {
     ) -> Result<(), Failure> {
         self.open_closing();
         let through = born.values().next().expect("an edge was born").clone();
-        if widened.len() >= self.engine.limits.widen || self.options.plan.is_some() {
+        self.widenings += 1;
+        if self.widenings > self.engine.limits.widen || self.options.plan.is_some() {
             return Err(Failure::Unsettled { module: through });
         }
         widened.extend(born);

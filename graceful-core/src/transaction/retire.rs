@@ -28,7 +28,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
         release(tx, &old).await;
     }
     let released: BTreeSet<Name> = tx.changes().plan.unload.iter().cloned().collect();
-    tx.changes = None;
+    tx.plan = tx.changes.take().map(|changes| changes.plan);
     tx.staging = None;
     if tx.world.purge() > 0 {
         name_leaks(tx, &released);

@@ -33,6 +33,7 @@ pub struct Play {
     version: Option<&'static str>,
     broken: bool,
     kept: bool,
+    imports: Vec<Name>,
 }
 
 impl Play {
@@ -74,13 +75,9 @@ impl Play {
         self
     }
     /// A top level that imports `names` one after the other.
-    pub fn imports(self, names: &'static [&'static str]) -> Self {
-        self.stage(move |cx| async move {
-            for name in names {
-                cx.importer.import(&cx.instance, &Name::from(*name), None).await?;
-            }
-            Ok(())
-        })
+    pub fn imports(mut self, names: &[&str]) -> Self {
+        self.imports.extend(names.iter().map(|name| Name::from(*name)));
+        self
     }
     pub fn function<F>(mut self, name: &str, f: impl Fn(Vec<Value>) -> F + Send + Sync + 'static) -> Self
     where
@@ -200,8 +197,17 @@ struct PuppetTxn {
 impl Txn for PuppetTxn {
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
         let play = cx.compiled.artifact.downcast_ref::<Play>().unwrap().clone();
-        let _ = &self.world;
         let cx = Arc::new(cx);
+        for name in &play.imports {
+            let world = self.world.upgrade().unwrap();
+            match world.resolve(&cx.instance, name, None) {
+                Resolved::Pending | Resolved::Absent => {
+                    cx.importer.import(&cx.instance, name, None).await?;
+                    world.resolve(&cx.instance, name, None);
+                }
+                _ => {}
+            }
+        }
         if let Some(stage) = &play.stage {
             stage(cx.clone()).await?;
         }

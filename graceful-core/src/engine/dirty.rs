@@ -1,0 +1,44 @@
+//! What failed reloads were to look at: the next one looks at it too.
+
+use std::collections::BTreeSet;
+
+use crate::report::ReloadOptions;
+use crate::source::Name;
+
+/// What failed reloads were to look at.
+#[derive(Default)]
+pub(super) struct Dirty {
+    names: BTreeSet<Name>,
+    all: bool,
+}
+
+impl Dirty {
+    pub(super) fn add_to(&self, options: &mut ReloadOptions) {
+        if only_unregisters(options) {
+            return;
+        }
+        if self.all {
+            options.changed = None;
+        } else if let Some(changed) = &mut options.changed {
+            changed.extend(self.names.iter().cloned());
+        }
+    }
+
+    pub(super) fn settle(&mut self, options: &ReloadOptions) {
+        if !only_unregisters(options) {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn fail(&mut self, options: &ReloadOptions) {
+        match &options.changed {
+            Some(changed) => self.names.extend(changed.iter().cloned()),
+            None => self.all = true,
+        }
+    }
+}
+
+/// It reads no source, so that a broken one does not stop it.
+fn only_unregisters(options: &ReloadOptions) -> bool {
+    !options.remove.is_empty() && options.changed.as_ref().is_some_and(BTreeSet::is_empty)
+}
