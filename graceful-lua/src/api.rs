@@ -10,6 +10,7 @@ use mlua::serde::SerializeOptions;
 use mlua::{Function, Lua, LuaSerdeExt, Table, Value};
 use serde::Serialize;
 
+use crate::ground::coroutine;
 use crate::record::Record;
 use crate::vm::Vm;
 use crate::{own, register, semver};
@@ -79,7 +80,7 @@ fn shared(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Table> {
             answer(&lua, detached(control, world, options).await)
         }
     })?;
-    let isyieldable: Function = lua.globals().raw_get::<Table>("coroutine")?.raw_get("isyieldable")?;
+    let isyieldable: Function = coroutine(lua)?.raw_get("isyieldable")?;
     let chunk = lua.load(include_str!("lua/api.lua")).set_name("=graceful");
     let api: Table = chunk.call((situation, reload, queue, plan, unregister, isyieldable))?;
     api.raw_set("semver", lua.create_function(semver::make)?)?;

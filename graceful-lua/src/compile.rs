@@ -30,7 +30,7 @@ pub(crate) fn compile(source: &Source, given: &BTreeSet<String>) -> Result<Compi
             Lua::new_with(StdLib::NONE, LuaOptions::default()).expect("a VM without libraries is safe")
         });
         // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
-        let own = parse(lua, &name, &[b"local require=require ", text.as_slice()].concat());
+        let own = parse(lua, &name, &[b"local require=require;", text.as_slice()].concat());
         own.or_else(|_| parse(lua, &name, &text)).map(|function| function.dump(false))
     });
     let bytecode = parsed.map_err(|error| script_error(&error, |_| Some(Arc::new(source.clone()))))?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use graceful_core::Resolved;
-use mlua::{Function, Lua, StdLib, Table, Value};
+use mlua::{Function, Lua, Table, Value};
 
 use crate::import::place;
 use crate::vm::Vm;
@@ -12,20 +12,26 @@ use crate::vm::Vm;
 pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let lua = &vm.lua;
     let globals = lua.globals();
-    if globals.raw_get::<Value>("coroutine")?.is_nil() {
-        lua.load_std_libs(StdLib::COROUTINE)?;
-    }
     let weak = Arc::downgrade(vm);
     let asking = lua.create_function(move |lua, ()| asking(&weak, lua))?;
     let weak = Arc::downgrade(vm);
     let locate = lua.create_function(move |lua, name: Value| locate(&weak, lua, &name))?;
     let library = |name: &str| globals.raw_get::<Option<Table>>(name);
-    let (package, coroutine, os) = (library("package")?, library("coroutine")?, library("os")?);
+    let (package, coroutine, os) = (library("package")?, coroutine(lua)?, library("os")?);
     let pending = Value::LightUserData(Lua::poll_pending());
     let chunk = lua.load(include_str!("lua/ground.lua")).set_name("=graceful");
     let require: Function = chunk.call((&globals, package, coroutine, os, asking, locate, pending))?;
     let _ = vm.require.set(require);
     Ok(())
+}
+
+/// The library `coroutine`, without which nothing could wait.
+pub(crate) fn coroutine(lua: &Lua) -> mlua::Result<Table> {
+    #[cfg(feature = "lua54")]
+    if lua.globals().raw_get::<Value>("coroutine")?.is_nil() {
+        lua.load_std_libs(mlua::StdLib::COROUTINE)?;
+    }
+    lua.globals().raw_get("coroutine")
 }
 
 /// The `require` of the module whose code is running: the nearest on the stack, else the one this thread

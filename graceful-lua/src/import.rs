@@ -9,6 +9,7 @@ use graceful_core::{
 };
 use mlua::{Function, Lua, MultiValue, Table, UserData, UserDataRef, Value};
 
+use crate::ground::coroutine;
 use crate::record::{Identity, Record};
 use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
@@ -32,14 +33,7 @@ pub(crate) struct Imports {
 impl Imports {
     pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
         let globals = lua.globals();
-        let coroutine: Table = match globals.raw_get("coroutine")? {
-            Some(coroutine) => coroutine,
-            None => {
-                lua.load_std_libs(mlua::StdLib::COROUTINE)?;
-                globals.raw_get("coroutine")?
-            }
-        };
-        let isyieldable: Function = coroutine.raw_get("isyieldable")?;
+        let isyieldable: Function = coroutine(lua)?.raw_get("isyieldable")?;
         let resolve = lua.create_function(|lua, (record, name): (UserDataRef<Identity>, Value)| {
             resolve(lua, &record.0, &name)
         })?;
