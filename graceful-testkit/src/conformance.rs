@@ -6,7 +6,7 @@
 use graceful_core::{ReloadError, Value};
 
 use crate::scenario::because;
-use crate::{App, FakeSubject, Subject};
+use crate::{FakeSubject, Subject};
 
 /// Ends a clause on a backend that cannot do what it needs.
 macro_rules! needs {
@@ -25,8 +25,10 @@ pub mod ord;
 pub mod tx;
 pub mod undo;
 pub mod call;
+pub mod drain;
 pub mod st;
 pub mod scope;
+pub mod told;
 
 /// Runs the whole suite on a [`Subject`](crate::Subject): one `#[test]` for each clause, where the macro stands.
 #[macro_export]
@@ -61,6 +63,7 @@ macro_rules! conformance {
                 hook_03_hooks_may_wait,
                 hook_04_reload_in_a_hook_is_refused_and_the_outer_one_goes_on,
                 hook_04_reload_in_a_call_parks_the_caller,
+                hook_04_a_nested_caller_parks_the_whole_call,
                 hook_04_after_its_reload_a_caller_sees_what_is_live,
                 hook_04_a_second_caller_joins_the_running_reload,
                 hook_04_where_nothing_can_wait_the_reload_is_queued,
@@ -117,14 +120,14 @@ macro_rules! conformance {
                 call_03_no_call_is_lost_or_run_twice,
                 call_03_a_call_that_waits_too_long_fails_with_a_retryable_code,
                 call_03_a_blocking_call_waits_at_the_gate,
-                call_04_nested_calls_carry_the_callers_lease_past_a_shut_gate,
+                call_06_a_handle_follows_the_live_generation,
+                call_06_inside_a_call_a_handle_follows_the_calls_lease;
+            drain: call_04_nested_calls_carry_the_callers_lease_past_a_shut_gate,
                 call_04_a_module_may_ask_to_be_drained,
                 call_04_past_the_drain_deadline_the_reload_is_rolled_back,
                 call_04_or_the_calls_in_flight_are_cancelled_and_told_so,
                 call_05_a_third_generation_is_refused_and_says_what_holds_the_first,
-                call_05_or_what_holds_it_is_cancelled,
-                call_06_a_handle_follows_the_live_generation,
-                call_06_inside_a_call_a_handle_follows_the_calls_lease;
+                call_05_or_what_holds_it_is_cancelled;
             st: st_01_state_has_the_same_identity_before_and_after,
                 st_02_nested_and_shared_data_survive,
                 st_02_aliases_stay_aliases,
@@ -133,6 +136,7 @@ macro_rules! conformance {
                 st_03_the_module_is_frozen_while_hooks_run,
                 st_03_a_rollback_loses_no_write_but_the_hooks,
                 st_03_after_a_rollback_the_state_is_what_it_was,
+                st_05_a_removed_module_starts_fresh_when_it_is_put_back,
                 st_06_new_keys_of_a_top_level_show_at_the_commit,
                 st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload;
             scope: scope_01_tasks_routes_and_globals_belong_to_their_module,
@@ -146,6 +150,12 @@ macro_rules! conformance {
                 scope_03_a_cancel_in_a_reload_that_fails_did_not_happen,
                 scope_04_a_route_is_replaced_without_a_gap,
                 scope_04_a_route_of_another_module_is_a_clash;
+            told: ver_06_reports_and_events_show_old_and_new_versions,
+                obs_01_every_step_is_one_event_in_order,
+                obs_03_a_report_says_what_was_done_and_why,
+                obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
+                scope_05_after_many_reloads_nothing_has_piled_up,
+                scope_06_what_holds_an_old_generation_is_named;
         }
     };
 }
@@ -178,11 +188,10 @@ fn says(error: &ReloadError, parts: &[&str]) {
     }
 }
 
-/// Compares the whole trace with what the reference backend left. Only that one may write it: run its own
+/// Compares a trace with what the reference backend left. Only that one may write it: run its own
 /// test with `GRACEFUL_SNAPSHOTS=write`.
 #[track_caller]
-fn snapshot<S: Subject>(app: &App, expected: &str, name: &str) {
-    let text = app.trace().text();
+fn snapshot<S: Subject>(text: &str, expected: &str, name: &str) {
     if std::any::TypeId::of::<S>() == std::any::TypeId::of::<FakeSubject>()
         && std::env::var("GRACEFUL_SNAPSHOTS").is_ok_and(|wish| wish == "write")
     {

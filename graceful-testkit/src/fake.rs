@@ -1,7 +1,7 @@
 //! The reference backend: a small language of its own, interpreted, that keeps every promise a backend makes.
 
-mod data;
 mod module;
+mod object;
 mod outside;
 mod register;
 mod room;

@@ -45,7 +45,7 @@ pub fn hook_02_before_reload_dependents_first_after_reload_dependencies_first<S:
     app.trace().clear();
     chain("2").into_iter().for_each(|script| app.edit(script));
     app.must_reload();
-    snapshot::<S>(&app, include_str!("snapshots/hook_02.txt"), "hook_02");
+    snapshot::<S>(&app.trace().text(), include_str!("snapshots/hook_02.txt"), "hook_02");
     let before = ["before web 1", "before cache 1", "before db 1"];
     assert_eq!(app.take_notes(), [before, ["after db 2", "after cache 2", "after web 2"]].concat());
 }
@@ -98,6 +98,23 @@ pub fn hook_04_reload_in_a_call_parks_the_caller<S: Subject>() {
     assert_eq!(app.ask("web", "deploy"), "one".into(), "its own frames are old code");
     assert_eq!(app.take_notes(), ["before", "reload committed"]);
     assert_eq!(app.ask("web", "deploy"), "two".into());
+}
+
+/// HOOK-04: also where the call entered through another module and another language.
+pub fn hook_04_a_nested_caller_parks_the_whole_call<S: Subject>() {
+    needs!(S: hooks, plain, reloads, waits);
+    let web = |tag: &str| {
+        Script::new("web")
+            .requires("admin")
+            .before_reload([note("before")])
+            .function("go", [eval(call("admin", "deploy")), ret(tag)])
+    };
+    let admin = Script::plain("admin").function("deploy", [Op::Reload]);
+    let app = App::of::<S>().module(web("one")).other(admin).limits(short()).start();
+    app.edit(web("two"));
+    assert_eq!(app.ask("web", "go"), "one".into());
+    assert_eq!(app.take_notes(), ["before", "reload committed"]);
+    assert_eq!(app.ask("web", "go"), "two".into());
 }
 
 /// HOOK-04: what the caller requires afterwards is live, if its own module is.

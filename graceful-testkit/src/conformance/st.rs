@@ -176,6 +176,25 @@ pub fn st_03_after_a_rollback_the_state_is_what_it_was<S: Subject>() {
     assert_eq!(app.ask("hits", "same"), "bob".into());
 }
 
+/// ST-05: gone with its state, and fresh when it is put back.
+pub fn st_05_a_removed_module_starts_fresh_when_it_is_put_back<S: Subject>() {
+    needs!(S: hooks, plain);
+    let hits = Script::new("hits").init([note("init")]).finalize([note("finalize")]);
+    let hits = hits.function("hit", [inc("n"), ret(state("n"))]);
+    let (with, without) = (Script::plain("web").requires("hits"), Script::plain("web"));
+    let app = App::of::<S>().module(hits.clone()).module(with.clone()).entry("web").start();
+    assert_eq!(app.ask("hits", "hit"), 1.into());
+    app.remove("hits");
+    app.edit(without);
+    app.must_reload();
+    assert_eq!(app.call("hits", "hit").unwrap_err().code().0, "GR0201");
+    app.edit(hits);
+    app.edit(with);
+    app.must_reload();
+    assert_eq!(app.take_notes(), ["init", "finalize", "init"]);
+    assert_eq!(app.ask("hits", "hit"), 1.into());
+}
+
 fn filling(op: Op) -> Script {
     Script::new("hits")
         .function("look", [ret(list([state("cache"), state("n")]))])

@@ -13,7 +13,7 @@ use graceful_core::{
     Value,
 };
 
-use super::data::{Data, Snapshot};
+use super::object::{Object, Snapshot};
 use super::outside::without_waiting;
 use super::room::{Room, failed};
 use super::store::Store;
@@ -27,7 +27,7 @@ pub(crate) struct FakeModule {
 
 impl FakeModule {
     /// Runs an exported function.
-    pub(crate) async fn run(&self, function: &str) -> Result<Data, ScriptError> {
+    pub(crate) async fn run(&self, function: &str) -> Result<Object, ScriptError> {
         match self.room.program.functions.get(function) {
             Some(body) => self.room.run_body(body).await,
             None => Err(failed(self.no_export(function))),
@@ -43,7 +43,7 @@ impl FakeModule {
         }
     }
 
-    fn state(&self) -> Result<&super::data::MapRef, HookError> {
+    fn state(&self) -> Result<&super::object::MapRef, HookError> {
         match &self.room.store {
             Store::Map(map) => Ok(map),
             Store::Native(_) => Err("the state is not this backend's".into()),
@@ -115,7 +115,7 @@ impl Module for FakeModule {
     }
 
     fn save(&self) -> Value {
-        self.state().ok().and_then(|state| Data::Map(state.clone()).to_value()).unwrap_or_default()
+        self.state().ok().and_then(|state| Object::Map(state.clone()).to_value()).unwrap_or_default()
     }
 
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
@@ -125,7 +125,7 @@ impl Module for FakeModule {
 }
 
 /// What a function returned, as it leaves the language.
-pub(crate) fn out(room: &Room, data: Data) -> Result<Value, CallError> {
+pub(crate) fn out(room: &Room, data: Object) -> Result<Value, CallError> {
     data.to_value().ok_or_else(|| bad(room, "returned what is not plain data"))
 }
 

@@ -10,8 +10,8 @@ use graceful_core::{
 };
 use tokio::sync::oneshot;
 
-use super::data::Data;
 use super::module::FakeModule;
+use super::object::Object;
 use super::room::{Room, failed};
 use crate::trace::PROBE;
 
@@ -79,14 +79,14 @@ impl Room {
         module: &str,
         function: &str,
         dynamic: bool,
-    ) -> Result<Data, ScriptError> {
+    ) -> Result<Object, ScriptError> {
         let found =
             if dynamic { self.find(&module.into()).await? } else { self.require(module, false).await? };
         let fake = found.module().and_then(|module| module.as_any().downcast_ref::<FakeModule>());
         if let Some(fake) = fake.filter(|fake| Arc::ptr_eq(&fake.room.vm, &self.vm)) {
             return fake.run(function).await;
         }
-        self.dispatch(&found, function, Vec::new()).await.map(Data::from)
+        self.dispatch(&found, function, Vec::new()).await.map(Object::from)
     }
 
     async fn dispatch(
@@ -103,11 +103,11 @@ impl Room {
     }
 
     /// Plain data that `module` exports.
-    pub(crate) async fn exported(self: &Arc<Self>, module: &str, name: &str) -> Result<Data, ScriptError> {
+    pub(crate) async fn exported(self: &Arc<Self>, module: &str, name: &str) -> Result<Object, ScriptError> {
         let found = self.require(module, false).await?;
         match found.module().and_then(|module| module.manifest().exports.get(name)) {
             Some(Export::Value(value)) => Ok(value.clone().into()),
-            _ => Ok(Data::default()),
+            _ => Ok(Object::default()),
         }
     }
 

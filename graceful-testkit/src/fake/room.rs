@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{CallError, Importer, Instance, Name, Place, ScriptError, Value};
 
-use super::data::Data;
+use super::object::Object;
 use super::store::Store;
 use super::task::Task;
 use super::text::{Body, Program};
@@ -17,7 +17,7 @@ use super::vm::Vm;
 use crate::op::{Expr, Op};
 
 /// What running an operation gives: `Some` once the function has returned.
-pub(crate) type Flow = Result<Option<Data>, ScriptError>;
+pub(crate) type Flow = Result<Option<Object>, ScriptError>;
 
 /// How many elements a script may hold before its memory is said to be full.
 const MEMORY: usize = 1 << 16;
@@ -54,7 +54,7 @@ impl Room {
     }
 
     /// Runs a body and gives what it returned; an error gets the place of the operation that threw it.
-    pub(crate) async fn run_body(self: &Arc<Self>, body: &Body) -> Result<Data, ScriptError> {
+    pub(crate) async fn run_body(self: &Arc<Self>, body: &Body) -> Result<Object, ScriptError> {
         for (op, line) in body.ops.iter().zip(&body.lines) {
             let ran = self.run(std::slice::from_ref(op)).await;
             let place = || Place { file: self.origin.clone(), line: Some(*line), column: None };
@@ -63,7 +63,7 @@ impl Room {
                 None => continue,
             }
         }
-        Ok(Data::default())
+        Ok(Object::default())
     }
 
     pub(crate) fn run<'a>(self: &'a Arc<Self>, ops: &'a [Op]) -> BoxFuture<'a, Flow> {
@@ -101,7 +101,7 @@ impl Room {
             Op::Try(body) => drop(self.run(body).await),
             Op::Keep { key, body } => {
                 let kept = Kept { room: self.clone(), _instance: self.instance()?, ops: body.clone() };
-                self.store.set(&self.vm, key, Data::Function(Arc::new(kept)))?;
+                self.store.set(&self.vm, key, Object::Function(Arc::new(kept)))?;
             }
             Op::Spawn { keep, forever, body } => self.spawn(keep.as_deref(), *forever, body)?,
             Op::Cancel { key } => self.cancel(key)?,
@@ -109,7 +109,7 @@ impl Room {
             Op::Hog => {
                 let mut hog = Vec::new();
                 while hog.len() < MEMORY {
-                    hog.push(Data::default());
+                    hog.push(Object::default());
                 }
                 return Err(ScriptError::new(ScriptErrorKind::Memory, "not enough memory"));
             }
@@ -136,18 +136,21 @@ impl Room {
         Ok(())
     }
 
-    pub(crate) fn eval<'a>(self: &'a Arc<Self>, expr: &'a Expr) -> BoxFuture<'a, Result<Data, ScriptError>> {
+    pub(crate) fn eval<'a>(
+        self: &'a Arc<Self>,
+        expr: &'a Expr,
+    ) -> BoxFuture<'a, Result<Object, ScriptError>> {
         Box::pin(async move {
             Ok(match expr {
                 Expr::Lit(value) => value.clone().into(),
                 Expr::State(path) => self.store.get(&self.vm, path),
                 Expr::Global(name) => self.vm.global(name),
-                Expr::Name => Data::Plain(self.name.as_str().into()),
-                Expr::Version => Data::Plain(self.version.get().map_or(Value::Null, |v| v.as_str().into())),
+                Expr::Name => Object::Plain(self.name.as_str().into()),
+                Expr::Version => Object::Plain(self.version.get().map_or(Value::Null, |v| v.as_str().into())),
                 Expr::Call { module, function, dynamic } => self.call(module, function, *dynamic).await?,
                 Expr::Export { module, name } => self.exported(module, name).await?,
                 Expr::Kept(key) => match self.store.get(&self.vm, key) {
-                    Data::Function(kept) => kept.room.run(&kept.ops).await?.unwrap_or_default(),
+                    Object::Function(kept) => kept.room.run(&kept.ops).await?.unwrap_or_default(),
                     _ => return Err(ScriptError::runtime(format!("the state has no function at `{key}`"))),
                 },
                 Expr::List(parts) => {
@@ -181,7 +184,7 @@ impl Room {
         };
         let task = Task::new(&world, &self.name, run.boxed());
         if let Some(key) = keep {
-            self.store.set(&self.vm, key, Data::Task(task.clone()))?;
+            self.store.set(&self.vm, key, Object::Task(task.clone()))?;
         }
         scope.add(task);
         Ok(())
@@ -189,7 +192,7 @@ impl Room {
 
     fn cancel(&self, key: &str) -> Result<(), ScriptError> {
         match self.store.get(&self.vm, key) {
-            Data::Task(task) => self.instance()?.scope.defer(move || task.cancel()),
+            Object::Task(task) => self.instance()?.scope.defer(move || task.cancel()),
             _ => return Err(ScriptError::runtime(format!("the state has no task at `{key}`"))),
         }
         Ok(())

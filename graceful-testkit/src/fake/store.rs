@@ -6,7 +6,7 @@ use std::sync::Arc;
 use graceful_core::native::State;
 use graceful_core::{ScriptError, Value};
 
-use super::data::{Data, ListRef, MapRef};
+use super::object::{ListRef, MapRef, Object};
 use super::vm::Vm;
 
 /// Where a module's state lives.
@@ -20,7 +20,7 @@ pub(crate) enum Store {
 
 impl Store {
     /// The entry at `path`.
-    pub(crate) fn get(&self, vm: &Vm, path: &str) -> Data {
+    pub(crate) fn get(&self, vm: &Vm, path: &str) -> Object {
         let mut keys = path.split('.');
         let first = keys.next().unwrap_or_default();
         let root = match self {
@@ -28,13 +28,13 @@ impl Store {
             Store::Native(state) => state.get(first).into(),
         };
         keys.fold(root, |data, key| match data {
-            Data::Map(map) => map.get(key),
-            _ => Data::default(),
+            Object::Map(map) => map.get(key),
+            _ => Object::default(),
         })
     }
 
     /// Sets the entry at `path`, whose maps on the way must be there.
-    pub(crate) fn set(&self, vm: &Vm, path: &str, data: Data) -> Result<(), ScriptError> {
+    pub(crate) fn set(&self, vm: &Vm, path: &str, data: Object) -> Result<(), ScriptError> {
         let Some((above, key)) = path.rsplit_once('.') else {
             match self {
                 Store::Map(map) => vm.set_state_entry(map, path, data),
@@ -46,7 +46,7 @@ impl Store {
             return set_plain(state, path, plain(path, &data)?);
         }
         match self.get(vm, above) {
-            Data::Map(map) => map.set(key, data),
+            Object::Map(map) => map.set(key, data),
             _ => return Err(missing(above)),
         }
         Ok(())
@@ -55,27 +55,27 @@ impl Store {
     /// Adds one to the entry at `path`.
     pub(crate) fn inc(&self, vm: &Vm, path: &str) -> Result<(), ScriptError> {
         let now = match self.get(vm, path) {
-            Data::Plain(Value::Null) => 0,
-            Data::Plain(value) => value.as_int().ok_or_else(|| wrong(path, "a number"))?,
+            Object::Plain(Value::Null) => 0,
+            Object::Plain(value) => value.as_int().ok_or_else(|| wrong(path, "a number"))?,
             _ => return Err(wrong(path, "a number")),
         };
-        self.set(vm, path, Data::Plain(Value::Int(now + 1)))
+        self.set(vm, path, Object::Plain(Value::Int(now + 1)))
     }
 
     /// Adds to the list at `path`.
-    pub(crate) fn push(&self, vm: &Vm, path: &str, data: Data) -> Result<(), ScriptError> {
+    pub(crate) fn push(&self, vm: &Vm, path: &str, data: Object) -> Result<(), ScriptError> {
         let list = match self.get(vm, path) {
-            Data::List(list) => list,
-            Data::Plain(Value::Null) => ListRef::default(),
+            Object::List(list) => list,
+            Object::Plain(Value::Null) => ListRef::default(),
             _ => return Err(wrong(path, "a list")),
         };
         list.0.lock().unwrap().push(data);
         // Set anew: it may have been missing, and a native state gives out copies.
-        self.set(vm, path, Data::List(list))
+        self.set(vm, path, Object::List(list))
     }
 }
 
-fn plain(path: &str, data: &Data) -> Result<Value, ScriptError> {
+fn plain(path: &str, data: &Object) -> Result<Value, ScriptError> {
     data.to_value().ok_or_else(|| wrong(path, "plain data"))
 }
 

@@ -8,8 +8,8 @@ use futures_util::future::{Either, select};
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Hook, HookCx, HookError, Manifest, Module, Place, ScriptError, StageCx, Txn, TxnCx};
 
-use super::data::MapRef;
 use super::module::{FakeModule, FakeRoute};
+use super::object::MapRef;
 use super::room::{Room, failed};
 use super::store::Store;
 use super::text::Program;

@@ -10,7 +10,7 @@ use graceful_core::{
     CallError, Clock, Control, HookError, Intents, Lease, LeaseKind, Resource, Scope, Value, World,
 };
 
-use super::data::{Data, Entries, MapRef};
+use super::object::{Entries, MapRef, Object};
 
 static NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -22,7 +22,7 @@ pub(crate) fn number() -> u64 {
 /// One value of a global, and the resource of the generation that set it.
 struct Layer {
     owner: u64,
-    data: Data,
+    data: Object,
 }
 
 /// What all modules of one fake backend share.
@@ -99,7 +99,7 @@ impl Vm {
     }
 
     /// The global `name`, as the running code sees it.
-    pub(crate) fn global(&self, name: &str) -> Data {
+    pub(crate) fn global(&self, name: &str) -> Object {
         if let Some(overlay) = self.overlay()
             && let Some(layer) = overlay.globals.lock().unwrap().get(name).and_then(|layers| layers.last())
         {
@@ -118,7 +118,7 @@ impl Vm {
     }
 
     /// Sets the global `name` for code that `scope` owns.
-    pub(crate) fn set_global(self: &Arc<Self>, scope: &Scope, name: &str, data: Data) {
+    pub(crate) fn set_global(self: &Arc<Self>, scope: &Scope, name: &str, data: Object) {
         let owner = self.global_of(scope, name);
         let layer = Layer { owner, data };
         let overlay = self.overlay().filter(|_| !is_planted(Bug::GlobalVisible));
@@ -138,7 +138,7 @@ impl Vm {
     }
 
     /// The entry `key` of a module's state, as the running code sees it.
-    pub(crate) fn state_entry(&self, state: &MapRef, key: &str) -> Data {
+    pub(crate) fn state_entry(&self, state: &MapRef, key: &str) -> Object {
         if staging()
             && let Some(overlay) = self.overlay()
             && let Some((_, held)) = overlay.states.lock().unwrap().iter().find(|(map, _)| map.is(state))
@@ -150,7 +150,7 @@ impl Vm {
     }
 
     /// Sets an entry of a module's state: held back to the commit if a top level does it.
-    pub(crate) fn set_state_entry(&self, state: &MapRef, key: &str, data: Data) {
+    pub(crate) fn set_state_entry(&self, state: &MapRef, key: &str, data: Object) {
         let Some(overlay) = self.overlay().filter(|_| staging()) else { return state.set(key, data) };
         let mut states = overlay.states.lock().unwrap();
         let at = states.iter().position(|(map, _)| map.is(state)).unwrap_or_else(|| {

@@ -9,7 +9,7 @@ use super::room::Kept;
 use super::task::Task;
 
 /// The entries of a map.
-pub(crate) type Entries = BTreeMap<String, Data>;
+pub(crate) type Entries = BTreeMap<String, Object>;
 
 /// A map with identity: clones are the same map.
 #[derive(Clone, Default)]
@@ -17,11 +17,11 @@ pub(crate) struct MapRef(pub(crate) Arc<Mutex<Entries>>);
 
 /// A list with identity.
 #[derive(Clone, Default)]
-pub(crate) struct ListRef(pub(crate) Arc<Mutex<Vec<Data>>>);
+pub(crate) struct ListRef(pub(crate) Arc<Mutex<Vec<Object>>>);
 
 /// A value.
 #[derive(Clone)]
-pub(crate) enum Data {
+pub(crate) enum Object {
     /// Neither a map nor a list.
     Plain(Value),
     Map(MapRef),
@@ -30,31 +30,31 @@ pub(crate) enum Data {
     Function(Arc<Kept>),
 }
 
-impl Default for Data {
+impl Default for Object {
     fn default() -> Self {
-        Data::Plain(Value::Null)
+        Object::Plain(Value::Null)
     }
 }
 
-impl From<Value> for Data {
+impl From<Value> for Object {
     fn from(value: Value) -> Self {
         match value {
             Value::Map(map) => {
                 let entries = map.into_iter().map(|(key, value)| (key, value.into()));
-                Data::Map(MapRef(Arc::new(Mutex::new(entries.collect()))))
+                Object::Map(MapRef(Arc::new(Mutex::new(entries.collect()))))
             }
             Value::List(list) => {
-                Data::List(ListRef(Arc::new(Mutex::new(list.into_iter().map(Data::from).collect()))))
+                Object::List(ListRef(Arc::new(Mutex::new(list.into_iter().map(Object::from).collect()))))
             }
-            plain => Data::Plain(plain),
+            plain => Object::Plain(plain),
         }
     }
 }
 
-impl Data {
+impl Object {
     /// Whether it is nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self, Data::Plain(Value::Null))
+        matches!(self, Object::Plain(Value::Null))
     }
 
     /// As plain data. What is none is left out; `None` if that is all of it.
@@ -66,7 +66,7 @@ impl Data {
     fn plain_within(&self, above: &mut BTreeSet<usize>) -> Option<Value> {
         let Some(address) = self.address() else {
             return match self {
-                Data::Plain(value) => Some(value.clone()),
+                Object::Plain(value) => Some(value.clone()),
                 _ => None,
             };
         };
@@ -74,13 +74,13 @@ impl Data {
             return None;
         }
         let value = match self {
-            Data::Map(map) => {
+            Object::Map(map) => {
                 let entries = map.0.lock().unwrap().clone();
                 let plain =
                     entries.into_iter().filter_map(|(key, data)| Some((key, data.plain_within(above)?)));
                 Value::Map(plain.collect())
             }
-            Data::List(list) => {
+            Object::List(list) => {
                 let items = list.0.lock().unwrap().clone();
                 Value::List(items.iter().filter_map(|data| data.plain_within(above)).collect())
             }
@@ -93,24 +93,24 @@ impl Data {
     /// What tells a map or list apart from every other.
     fn address(&self) -> Option<usize> {
         match self {
-            Data::Map(map) => Some(Arc::as_ptr(&map.0) as usize),
-            Data::List(list) => Some(Arc::as_ptr(&list.0) as usize),
+            Object::Map(map) => Some(Arc::as_ptr(&map.0) as usize),
+            Object::List(list) => Some(Arc::as_ptr(&list.0) as usize),
             _ => None,
         }
     }
 
     /// Calls `see` with everything that can be reached from here, each object once.
-    fn walk(&self, seen: &mut BTreeSet<usize>, see: &mut dyn FnMut(&Data)) {
+    fn walk(&self, seen: &mut BTreeSet<usize>, see: &mut dyn FnMut(&Object)) {
         if self.address().is_some_and(|address| !seen.insert(address)) {
             return;
         }
         see(self);
         match self {
-            Data::Map(map) => {
+            Object::Map(map) => {
                 let entries = map.0.lock().unwrap().clone();
                 entries.values().for_each(|data| data.walk(seen, see));
             }
-            Data::List(list) => {
+            Object::List(list) => {
                 let items = list.0.lock().unwrap().clone();
                 items.iter().for_each(|data| data.walk(seen, see));
             }
@@ -126,12 +126,12 @@ impl MapRef {
     }
 
     /// The entry `key`.
-    pub(crate) fn get(&self, key: &str) -> Data {
+    pub(crate) fn get(&self, key: &str) -> Object {
         self.0.lock().unwrap().get(key).cloned().unwrap_or_default()
     }
 
     /// Sets or, with nothing, removes the entry `key`.
-    pub(crate) fn set(&self, key: &str, data: Data) {
+    pub(crate) fn set(&self, key: &str, data: Object) {
         let mut entries = self.0.lock().unwrap();
         let old = if data.is_nothing() { entries.remove(key) } else { entries.insert(key.to_owned(), data) };
         drop(entries);
@@ -141,8 +141,8 @@ impl MapRef {
     /// The tasks whose handles can be reached from here.
     pub(crate) fn tasks(&self) -> BTreeSet<u64> {
         let mut tasks = BTreeSet::new();
-        Data::Map(self.clone()).walk(&mut BTreeSet::new(), &mut |data| {
-            if let Data::Task(task) = data {
+        Object::Map(self.clone()).walk(&mut BTreeSet::new(), &mut |data| {
+            if let Object::Task(task) = data {
                 tasks.insert(task.id());
             }
         });
@@ -153,9 +153,9 @@ impl MapRef {
     /// identity, aliases and cycles.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut copy = Snapshot::default();
-        Data::Map(self.clone()).walk(&mut BTreeSet::new(), &mut |data| match data {
-            Data::Map(map) => copy.maps.push((map.clone(), map.0.lock().unwrap().clone())),
-            Data::List(list) => copy.lists.push((list.clone(), list.0.lock().unwrap().clone())),
+        Object::Map(self.clone()).walk(&mut BTreeSet::new(), &mut |data| match data {
+            Object::Map(map) => copy.maps.push((map.clone(), map.0.lock().unwrap().clone())),
+            Object::List(list) => copy.lists.push((list.clone(), list.0.lock().unwrap().clone())),
             _ => {}
         });
         copy
@@ -166,7 +166,7 @@ impl MapRef {
 #[derive(Default)]
 pub(crate) struct Snapshot {
     maps: Vec<(MapRef, Entries)>,
-    lists: Vec<(ListRef, Vec<Data>)>,
+    lists: Vec<(ListRef, Vec<Object>)>,
 }
 
 impl Snapshot {
@@ -190,18 +190,18 @@ mod tests {
     #[test]
     fn restoring_keeps_identity_aliases_and_cycles() {
         let (state, inner) = (MapRef::default(), MapRef::default());
-        inner.set("n", Data::Plain(1.into()));
-        inner.set("up", Data::Map(state.clone()));
-        state.set("a", Data::Map(inner.clone()));
-        state.set("alias", Data::Map(inner.clone()));
+        inner.set("n", Object::Plain(1.into()));
+        inner.set("up", Object::Map(state.clone()));
+        state.set("a", Object::Map(inner.clone()));
+        state.set("alias", Object::Map(inner.clone()));
         let copy = state.snapshot();
-        inner.set("n", Data::Plain(2.into()));
-        state.set("alias", Data::default());
+        inner.set("n", Object::Plain(2.into()));
+        state.set("alias", Object::default());
         copy.restore();
-        let Data::Map(alias) = state.get("alias") else { panic!("a map") };
+        let Object::Map(alias) = state.get("alias") else { panic!("a map") };
         assert!(alias.is(&inner));
         assert_eq!(inner.get("n").to_value(), Some(1.into()));
-        let plain = Data::Map(state).to_value().unwrap();
+        let plain = Object::Map(state).to_value().unwrap();
         assert_eq!(plain.get("a").unwrap().get("up"), None, "a cycle is left out");
     }
 }

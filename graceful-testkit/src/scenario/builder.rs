@@ -1,0 +1,99 @@
+//! An app to be: its modules and settings.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use graceful_core::{Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
+
+use super::{App, OTHER, Write};
+use crate::clock::Time;
+use crate::fake::FakeBackend;
+use crate::script::Script;
+use crate::sources::MemorySources;
+use crate::subject::{Shelf, Subject};
+use crate::trace::{PROBE, Trace};
+
+/// An app to be: modules and settings.
+pub struct AppBuilder {
+    engine: EngineBuilder,
+    time: Time,
+    write: Write,
+    sources: Arc<MemorySources>,
+    trace: Arc<Trace>,
+    scripts: Vec<(Script, bool)>,
+    entries: Vec<String>,
+}
+
+impl AppBuilder {
+    pub(super) fn new<S: Subject>(time: Time) -> Self {
+        let (sources, trace) = (MemorySources::new(), Trace::new());
+        let engine = Engine::builder(time.clock())
+            .backend(S::backend())
+            .backend(FakeBackend::named(OTHER))
+            .sources(sources.clone())
+            .observer(trace.clone())
+            .native(PROBE, &[], trace.probe());
+        Self { engine, time, write: S::write, sources, trace, scripts: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Adds a module.
+    pub fn module(mut self, script: Script) -> Self {
+        self.scripts.push((script, false));
+        self
+    }
+
+    /// Adds a module in the second language.
+    pub fn other(mut self, script: Script) -> Self {
+        self.scripts.push((script, true));
+        self
+    }
+
+    /// Adds a native module.
+    pub fn native(
+        mut self,
+        name: &str,
+        requires: &[&str],
+        top_level: impl Fn(&NativeCx) -> Result<Native, ScriptError> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = self.engine.native(name, requires, top_level);
+        self
+    }
+
+    /// Adds an entry. Without any, the entries are the modules that no other one requires.
+    pub fn entry(mut self, name: &str) -> Self {
+        self.entries.push(name.into());
+        self
+    }
+
+    /// How long things may take.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.engine = self.engine.limits(limits);
+        self
+    }
+
+    /// The app, not started: the first reload is its start.
+    pub fn build(self) -> App {
+        let required: BTreeSet<&String> = self.scripts.iter().flat_map(|(s, _)| s.requires.iter()).collect();
+        let roots =
+            self.scripts.iter().map(|(script, _)| &script.name).filter(|name| !required.contains(name));
+        let entries = if self.entries.is_empty() { roots.cloned().collect() } else { self.entries.clone() };
+        let engine = self.engine.build();
+        engine.set_entries(entries);
+        let shelf = Shelf { sources: self.sources, natives: engine.natives().clone() };
+        let app = App { engine, time: self.time, write: self.write, shelf, trace: self.trace };
+        for (script, other) in self.scripts {
+            if other { app.edit_other(script) } else { app.edit(script) }
+        }
+        app
+    }
+
+    /// The app, started.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(self) -> App {
+        let app = self.build();
+        app.must_reload();
+        app
+    }
+}
