@@ -219,8 +219,9 @@ impl<'a> Draft<'a> {
     /// away, so that a reload that removes nothing costs nothing here.
     pub(super) fn retire(&mut self) -> Result<(), Failure> {
         let lost_edge = |load: &Load| {
-            let live = load.live.as_ref();
-            live.is_some_and(|live| live.edges().keys().any(|to| !next_edges(load).contains_key(to)))
+            let Some(live) = &load.live else { return false };
+            let next = next_edges(load);
+            live.edges().keys().any(|to| !next.contains_key(to))
         };
         let nothing_went = self.leaving.is_empty() && self.wrong.is_empty() && !self.inputs.lost_entry;
         if nothing_went && !self.loads.values().any(lost_edge) {
