@@ -9,7 +9,7 @@ use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Module, NativeCallContext};
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::task::{Fiber, Stage, Task};
 use crate::unit::{here, stopped};
-use crate::{wait, watch};
+use crate::{monitor, wait, watch};
 
 /// The functions of `fiber`.
 pub(crate) fn module() -> Module {
@@ -64,13 +64,15 @@ fn sleep(cx: &NativeCallContext, seconds: f64) -> Thrown<()> {
     paused(|| wait::sleep(&*world.clock, duration))
 }
 
+/// Does `work`, which waits. A task ends its turn for it, and everybody lets others into the module.
 fn paused<T>(work: impl FnOnce() -> Result<T, watch::Stop>) -> Thrown<T> {
     let task = watch::current().and_then(|watch| watch.task.clone());
-    if let Some(task) = &task {
-        task.pause();
-    }
-    let result = work();
-    let over = task.and_then(|task| task.resume());
+    let (result, over) = monitor::paused(|| {
+        if let Some(task) = &task {
+            task.pause();
+        }
+        (work(), task.and_then(|task| task.resume()))
+    });
     match (result, over) {
         (Err(stop), _) | (_, Some(stop)) => Err(stopped(stop)),
         (Ok(value), None) => Ok(value),

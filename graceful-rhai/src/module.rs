@@ -15,7 +15,7 @@ use crate::error;
 use crate::failure::Thrown;
 use crate::monitor::Monitor;
 use crate::reach::Reach;
-use crate::run::{guarded, off_thread};
+use crate::run::{Tally, guarded, off_thread};
 use crate::table::Table;
 use crate::unit::Unit;
 use crate::value::{from_value, to_plain, to_value};
@@ -35,11 +35,13 @@ pub(crate) struct Tenure {
     pub(crate) state: Table,
     /// Lets one call at a time into the module.
     pub(crate) monitor: Arc<Monitor>,
+    /// Hooks that run.
+    pub(crate) hooks: Arc<Tally>,
 }
 
 impl Tenure {
     pub(crate) fn new() -> Self {
-        Self { state: Table::state(), monitor: Arc::default() }
+        Self { state: Table::state(), monitor: Arc::default(), hooks: Arc::default() }
     }
 }
 
@@ -134,7 +136,9 @@ impl Unit {
             return Ok(());
         };
         let world = self.runtime.world().map_err(|error| HookError::new(error.to_string()))?;
+        let counted = self.hooks.count();
         let work = move || {
+            let _counted = counted;
             let ran = self.call_pointer(None, &function, vec![Dynamic::from(self.object())]);
             ran.map(drop).map_err(|thrown| error::hook_error(thrown, &self.name, &*self))
         };
@@ -144,8 +148,7 @@ impl Unit {
 
 impl RhaiModule {
     async fn run(&self, cx: &HookCx) -> HookResult {
-        // A little less than the budget, so that code that spins ends as late and not as lost.
-        let watch = Watch::call(Lease::current()).within(cx.budget - cx.budget / 16);
+        let watch = Watch::call(Lease::current()).within(cx.budget);
         self.unit.clone().hook(cx.hook, watch).await
     }
 }
@@ -202,6 +205,8 @@ impl Module for RhaiModule {
 
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
         let copied = checkpoint.downcast_ref::<Copied>().ok_or("not a checkpoint of a Rhai module")?;
+        // A hook that was given up on may still be about to notice.
+        self.unit.hooks.none().await;
         copied.restore();
         Ok(())
     }

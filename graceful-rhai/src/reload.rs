@@ -5,15 +5,16 @@ use graceful_core::{Lease, LeaseKind, ReloadError, ReloadOptions, Report};
 use crate::failure::{Thrown, fail};
 use crate::unit::{Runtime, stopped};
 use crate::wait::spawned;
-use crate::watch;
+use crate::{monitor, watch};
 
 /// Runs one reload and waits for it. The caller's lease is pinned to the live generation afterwards.
 pub(crate) fn run(runtime: &Runtime, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
     let control = runtime.control().map_err(fail)?;
     let world = runtime.world().map_err(fail)?;
-    let parked = Parked::now();
-    let outcome = spawned(&*world.clock, control.reload(options));
-    drop(parked);
+    let outcome = monitor::paused(|| {
+        let _parked = Parked::now();
+        spawned(&*world.clock, control.reload(options))
+    });
     outcome.map_err(stopped)
 }
 

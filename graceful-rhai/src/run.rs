@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use event_listener::Event;
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Clock, Lease, ScriptError};
 
@@ -30,6 +31,41 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     clock.blocking(Box::new(job)).await;
     let lost = || Err(ScriptError::new(ScriptErrorKind::Panic, "the thread it ran on went away"));
     slot.take().unwrap_or_else(lost)
+}
+
+/// How many threads run something that nobody may wait for any more.
+#[derive(Default)]
+pub(crate) struct Tally {
+    running: AtomicUsize,
+    ended: Event,
+}
+
+/// One of them, until it drops.
+pub(crate) struct Counted(Arc<Tally>);
+
+impl Tally {
+    pub(crate) fn count(self: &Arc<Self>) -> Counted {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        Counted(self.clone())
+    }
+
+    /// Returns once none is left.
+    pub(crate) async fn none(&self) {
+        loop {
+            let listener = self.ended.listen();
+            if self.running.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            listener.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.ended.notify(usize::MAX);
+    }
 }
 
 /// Runs `work`; a panic in it is an error like any other.

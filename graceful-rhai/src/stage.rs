@@ -42,6 +42,7 @@ impl Txn for RhaiTxn {
         let (overlay, start) = (self.overlay.clone(), self.cx.start);
         let staging = Staging { overlay, importer: Some(cx.importer.clone()), start };
         let budget = self.cx.stage_budget;
+        // A little less than the budget: who stops by himself can tell where.
         let watch = Watch::default().within(budget - budget / 16).staged(staging);
         let world = self.runtime.world().map_err(|error| ScriptError::runtime(error.to_string()))?;
         let module = off_thread(&*world.clock, watch, move || {

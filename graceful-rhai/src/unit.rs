@@ -20,6 +20,7 @@ use crate::failure::{Failure, Thrown, fail};
 use crate::module::Tenure;
 use crate::monitor::Monitor;
 use crate::registration::{Object, Registration};
+use crate::run::Tally;
 use crate::table::Table;
 use crate::watch::Stop;
 use crate::{cell, monitor};
@@ -61,6 +62,8 @@ pub(crate) struct Unit {
     pub(crate) state: Table,
     /// Lets one call at a time in.
     pub(crate) monitor: Arc<Monitor>,
+    /// Hooks that run, of any version.
+    pub(crate) hooks: Arc<Tally>,
     pub(crate) linked: OnceLock<Linked>,
     pub(crate) registration: Mutex<Option<Registration>>,
     /// Modules of other backends as this one imports them.
@@ -105,6 +108,7 @@ impl Unit {
             program,
             state: tenure.state.clone(),
             monitor: tenure.monitor.clone(),
+            hooks: tenure.hooks.clone(),
             linked: OnceLock::new(),
             registration: Mutex::default(),
             foreign: Mutex::default(),
