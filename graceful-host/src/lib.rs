@@ -26,3 +26,8 @@ pub use running::Running;
 pub use signals::{Ended, Signals};
 pub use sources::DirSources;
 pub use topics::{Message, Topics};
+
+/// The programs in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
