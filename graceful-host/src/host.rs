@@ -89,6 +89,7 @@ struct Broadcast(broadcast::Sender<Arc<Event>>);
 
 impl Observer for Broadcast {
     fn on_event(&self, event: &Event) {
+        tracing::debug!(target: "graceful::reload", reload = event.reload, "{:?}", event.kind);
         let _ = self.0.send(Arc::new(event.clone()));
     }
 }

@@ -79,8 +79,14 @@ async fn tx_02_every_kind_of_broken_edit_leaves_the_shop_open() {
     assert!(failure.message.contains("not today"), "{}", failure.message);
     assert_eq!(failure.source_line.as_deref(), Some("error('not today')"));
 
-    dir.write("web.lua", &web.replace("before_reload = function(mod)", "before_reload = function(mod) error('no')"));
-    assert!(dir.admin().reload(&ReloadRequest::default()).await.unwrap().ok, "the old before_reload runs first");
+    dir.write(
+        "web.lua",
+        &web.replace("before_reload = function(mod)", "before_reload = function(mod) error('no')"),
+    );
+    assert!(
+        dir.admin().reload(&ReloadRequest::default()).await.unwrap().ok,
+        "the old before_reload runs first"
+    );
     let failure = refused_after(&dir, "web.lua", &web).await;
     assert_eq!((failure.code.as_str(), failure.outcome.as_str()), ("GR0105", "rolled_back"));
     dir.write("web.lua", &web.replace("before_reload = function(mod)", "before_reload = function(mod) --"));
@@ -88,7 +94,8 @@ async fn tx_02_every_kind_of_broken_edit_leaves_the_shop_open() {
     assert_eq!(failure.outcome, "rolled_back", "what is live still fails: {}", failure.message);
     load.finish().await;
 
-    let load = Load::start(&running, 2, "/hits", |status, body| (status != 200).then(|| body.to_owned())).await;
+    let load =
+        Load::start(&running, 2, "/hits", |status, body| (status != 200).then(|| body.to_owned())).await;
     dir.remove("pricing.rhai");
     let failure = refused(&dir).await;
     assert_eq!((failure.code.as_str(), failure.module.as_deref()), ("GR0103", Some("pricing")));
@@ -97,7 +104,10 @@ async fn tx_02_every_kind_of_broken_edit_leaves_the_shop_open() {
     dir.write("pricing.rhai", &format!("import \"catalog\" as catalog;\n{pricing}"));
     dir.edit("catalog.lua", "local M = {}", "local pricing = require('pricing')\nlocal M = {}");
     let failure = refused(&dir).await;
-    assert!(failure.code == "GR0104" && failure.message.contains("catalog -> pricing -> catalog"), "{failure:?}");
+    assert!(
+        failure.code == "GR0104" && failure.message.contains("catalog -> pricing -> catalog"),
+        "{failure:?}"
+    );
     load.finish().await;
     running.stop().await;
 }

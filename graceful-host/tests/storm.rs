@@ -11,96 +11,80 @@ use common::{AppDir, Load, PATIENCE, Stream, get, until};
 
 const MANIFEST: &str = "name = 'storm'\nentry = ['web']\n[reload]\ndebounce = '20ms'\n";
 
-/// Counts, in a state that a reload hook works on: it is copied, drained and frozen at each reload of its set.
-const COUNTER: &str = "
-local graceful = require('graceful')
-local step = require('step')
-local counter = graceful.register_module('counter', {
-    version = 'VERSION',
-    init = function(mod) mod.state.count, mod.state.reloads = 0, 0 end,
-    before_reload = function(mod) mod.state.inside = true end,
-    after_reload = function(mod)
-        mod.state.reloads = mod.state.reloads + 1
-        HOOK
-        mod.state.inside = nil
-    end,
-})
-local M = {}
-function M.count()
-    assert(not counter.state.inside, 'a call ran in the middle of a reload')
-    counter.state.count = counter.state.count + step.step()
-    return counter.state.count
-end
-function M.seen() return counter.state.count end
-return M
-";
-
-const WEB: &str = "
-local events = require('events')
-local fiber = require('fiber')
-local graceful = require('graceful')
-local http = require('http')
-local counter = require('counter')
-local label = require('label')
-
-local web = graceful.register_module('web', {
-    version = '1.0.0',
-    init = function(mod)
-        mod.state.tick = 0
-        mod.state.ticker = fiber.new(function(state)
-            while true do
-                fiber.sleep(0.01)
-                state.tick = state.tick + 1
-                events.publish('ticks', state.tick)
-            end
-        end, mod.state)
-    end,
-})
-http.route('GET', '/label', function() return label.first() .. ' ' .. label.second() end)
-http.route('GET', '/count', function() return tostring(counter.count()) end)
-http.route('GET', '/seen', function() return tostring(counter.seen()) end)
-http.route('GET', '/events', function() return { events = 'ticks' } end)
-";
-
-/// In Rhai; both functions say the same number in one generation.
-fn label(n: usize) -> String {
-    format!("fn first() {{ \"{n}\" }}\nfn second() {{ \"{n}\" }}\n")
+/// One app; its files are in `storm_apps`.
+struct App {
+    dir: AppDir,
+    /// What `web`, `counter` and `step` are written in.
+    pages: &'static str,
+    /// What `label` is written in.
+    label: &'static str,
 }
 
-fn counter(n: usize, hook: &str) -> String {
-    COUNTER.replace("VERSION", &format!("1.0.{n}")).replace("HOOK", hook)
-}
+impl App {
+    fn new(pages: &'static str, label: &'static str) -> Self {
+        let app = Self { dir: AppDir::new(&[("graceful.toml", MANIFEST)]), pages, label };
+        app.put("step", pages, |text| text);
+        app.mend(0);
+        app
+    }
 
-/// What is edited in round `n`. The four of a cycle end with what was there before.
-fn edit(dir: &AppDir, n: usize) {
-    let cycle = n / 4;
-    match n % 4 {
-        0 => dir.write("label.rhai", &label(n)),
-        1 => match cycle % 4 {
-            0 => dir.write("label.rhai", "fn first() { \"broken\" "),
-            1 => dir.write("counter.lua", &counter(n, "error('a failing hook')")),
-            2 => dir.write("web.lua", &format!("{WEB}\nerror('a failing top level')")),
-            _ => dir.remove("label.rhai"),
-        },
-        2 => {
-            dir.write("label.rhai", &label(n));
-            dir.write("web.lua", WEB);
-            dir.write("counter.lua", &counter(n, ""));
+    fn put(&self, module: &str, language: &str, change: impl FnOnce(String) -> String) {
+        let file = format!("{module}.{language}");
+        let text = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/storm_apps/");
+        let text = std::fs::read_to_string(format!("{text}{file}")).unwrap();
+        self.dir.write(&file, &change(text));
+    }
+
+    /// `label` says `number`.
+    fn label(&self, number: usize) {
+        self.put("label", self.label, |text| text.replace("NUMBER", &number.to_string()));
+    }
+
+    /// Everything good, and `label` says `number`.
+    fn mend(&self, number: usize) {
+        self.label(number);
+        self.put("web", self.pages, |text| text);
+        let version = format!("1.0.{number}");
+        self.put("counter", self.pages, |text| text.replace("1.0.0", &version));
+    }
+
+    /// The edit of round `n`. The last of the four in a cycle brings back what the first one made.
+    fn edit(&self, n: usize) {
+        let throw = if self.pages == "lua" { "error('broken')" } else { "throw \"broken\";" };
+        match n % 4 {
+            0 => self.label(n),
+            1 => match n / 4 % 4 {
+                0 => self.put("label", self.label, |text| text + "\nfn ( {"),
+                1 => self.put("counter", self.pages, |text| {
+                    let (end, comment) = ("the hook's end", if self.pages == "lua" { "-- " } else { "// " });
+                    assert!(text.contains(end));
+                    text.replace("1.0.0", &format!("1.0.{n}")).replace(&format!("{comment}{end}"), throw)
+                }),
+                2 => self.put("web", self.pages, |text| format!("{text}\n{throw}\n")),
+                _ => self.dir.remove(&format!("label.{}", self.label)),
+            },
+            2 => self.mend(n),
+            _ => self.label(n - 3),
         }
-        _ => dir.write("label.rhai", &label(n - 3)),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn call_03_nothing_is_lost_in_a_storm_of_edits() {
+async fn call_03_nothing_is_lost_in_a_storm_of_edits_with_lua_pages() {
+    storm(App::new("lua", "rhai")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn call_03_nothing_is_lost_in_a_storm_of_edits_with_rhai_pages() {
+    storm(App::new("rhai", "rhai")).await;
+}
+
+async fn storm(app: App) {
+    // The storms are measured against a clock: one at a time.
+    static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _one = ONE.lock().await;
     let rounds: usize = std::env::var("GRACEFUL_STORM_ROUNDS").map_or(40, |rounds| rounds.parse().unwrap());
-    let dir = AppDir::new(&[
-        ("graceful.toml", MANIFEST),
-        ("web.lua", WEB),
-        ("counter.lua", &counter(0, "")),
-        ("step.lua", "local M = {} function M.step() return 1 end return M"),
-        ("label.rhai", &label(0)),
-    ]);
+    let dir = &app.dir;
     let reloads: Arc<[AtomicU64; 2]> = Arc::default();
     let mut options = dir.options();
     options.watch = Some(true);
@@ -114,7 +98,8 @@ async fn call_03_nothing_is_lost_in_a_storm_of_edits() {
     let running = dir.start(options).await;
     let stream = Stream::open(&running, "/events").await;
     let labels = Load::start(&running, 8, "/label", |status, body| {
-        let one_generation = body.split_once(' ').is_some_and(|(first, second)| first == second && first != "broken");
+        let one_generation =
+            body.split_once(' ').is_some_and(|(first, second)| first == second && first != "broken");
         (status != 200 || !one_generation).then(|| format!("{status} {body}"))
     })
     .await;
@@ -124,12 +109,10 @@ async fn call_03_nothing_is_lost_in_a_storm_of_edits() {
     .await;
     let begun = Instant::now();
     for n in 0..rounds {
-        edit(&dir, n);
+        app.edit(n);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    dir.write("web.lua", WEB);
-    dir.write("label.rhai", &label(rounds));
-    dir.write("counter.lua", &counter(rounds, ""));
+    app.mend(rounds);
     until(&running, "/label", &format!("{rounds} {rounds}")).await;
     let counted = counting.finish().await;
     let labelled = labels.finish().await;
@@ -140,15 +123,22 @@ async fn call_03_nothing_is_lost_in_a_storm_of_edits() {
         counted + labelled,
         stream.events().len()
     );
-    assert!(good as usize > rounds / 3 && bad as usize > rounds / 8, "{good} good, {bad} bad: too few to be a storm");
+    assert!(
+        good as usize > rounds / 3 && bad as usize > rounds / 8,
+        "{good} good, {bad} bad: too few to be a storm"
+    );
     assert_eq!(get(&running, "/seen").await, (200, counted.to_string()), "each call counted once");
     let ticks = stream.events().len();
     stream.more_than(ticks).await;
     let events = stream.events();
-    let tick = |event: &String| event.lines().find_map(|line| line.strip_prefix("data: ")?.parse::<u64>().ok());
+    let tick =
+        |event: &String| event.lines().find_map(|line| line.strip_prefix("data: ")?.parse::<u64>().ok());
     let ticks: Vec<u64> = events.iter().map(|event| tick(event).unwrap()).collect();
-    assert!(ticks.windows(2).all(|pair| pair[1] == pair[0] + 1), "one ticker, no tick lost or doubled: {ticks:?}");
-    at_rest(&dir).await;
+    assert!(
+        ticks.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "one ticker, no tick lost or doubled: {ticks:?}"
+    );
+    at_rest(dir).await;
     assert!(running.stop().await);
 }
 

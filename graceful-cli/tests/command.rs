@@ -1,0 +1,377 @@
+//! The command as a person and a script use it: exit codes, output, signals, a process that dies.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const WEB: &str = "
+local http = require('http')
+local counter = require('counter')
+http.route('GET', '/', function() return 'one ' .. counter.add() end)
+";
+
+const COUNTER: &str = "
+local counter = require('graceful').register_module('counter', {
+    version = '1.0.0',
+    init = function(mod) mod.state.n = 0 end,
+    after_reload = function(mod) end,
+})
+return { add = function() counter.state.n = counter.state.n + 1 return counter.state.n end }
+";
+
+struct App {
+    dir: TempDir,
+}
+
+impl App {
+    fn new() -> Self {
+        let app = Self { dir: tempfile::tempdir().unwrap() };
+        app.write("graceful.toml", "name = 'app'\nentry = ['web']\nlisten = '127.0.0.1:0'\n");
+        app.write("web.lua", WEB);
+        app.write("counter.lua", COUNTER);
+        fs::create_dir(app.path().join("lib")).unwrap();
+        app
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.path().join(file), text).unwrap();
+    }
+
+    /// The command with nothing of this shell's own in its surroundings; its sockets are inside the folder.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_graceful"));
+        command.args(arguments).current_dir(self.path()).env_clear();
+        let run = self.path().join(".run");
+        let _ = fs::create_dir(&run);
+        command.env("XDG_RUNTIME_DIR", run);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn serve(&self, arguments: &[&str]) -> Served {
+        let mut command = self.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let errors = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = BufReader::new(errors).read_to_string(&mut text);
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = Vec::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                panic!("it did not start: {said:?} {}", errors.join().unwrap())
+            };
+            let address =
+                line.split_once("http://").map(|(_, rest)| rest.trim_matches(['"', '}']).to_owned());
+            said.push(line);
+            if let Some(address) = address {
+                break address.split('"').next().unwrap().to_owned();
+            }
+        };
+        let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+        Served { child, address, said, rest: Some(rest), errors: Some(errors) }
+    }
+}
+
+struct Served {
+    child: Child,
+    address: String,
+    said: Vec<String>,
+    rest: Option<std::thread::JoinHandle<Vec<String>>>,
+    errors: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Served {
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    fn until(&self, path: &str, good: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let got = self.get(path);
+            if good(&got) {
+                return got;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{path} still answers {got:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Exit code, and all that was said on standard output and standard error.
+    fn wait(mut self) -> (Option<i32>, String, String) {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let code = self.child.wait().unwrap().code();
+        let mut said = std::mem::take(&mut self.said);
+        said.extend(self.rest.take().unwrap().join().unwrap());
+        (code, said.join("\n"), self.errors.take().unwrap().join().unwrap())
+    }
+
+    fn end(self) -> (Option<i32>, String, String) {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {:?} {:?}", text(&output.stdout), text(&output.stderr));
+    });
+    assert_eq!(value["schema_version"], 1);
+    value
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn check_says_whether_an_app_loads() {
+    let app = App::new();
+    let good = app.run(&["check", "."]);
+    assert_eq!((code(&good), text(&good.stdout).as_str()), (0, "2 modules load: counter, web\n"));
+    app.write("counter.lua", "local x = = 1\n");
+    let bad = app.run(&["check"]);
+    assert_eq!(code(&bad), 4);
+    let told = text(&bad.stderr);
+    assert!(told.starts_with("error[GR0301]: module `counter` cannot be loaded: "), "{told}");
+    assert!(told.contains("--> counter.lua:1") && told.contains("1 | local x = = 1\n"), "{told}");
+    assert!(!told.contains('\x1b') && bad.stdout.is_empty(), "no colours into a pipe: {told}");
+    let bad = json(&app.run(&["check", "--json"]));
+    assert_eq!((&bad["ok"], &bad["failure"]["code"]), (&Value::Bool(false), &"GR0301".into()));
+    app.write("graceful.toml", "name = 'app'\nentry = ['web']\nlistn = 'x'\n");
+    let bad = app.run(&["check"]);
+    assert_eq!(code(&bad), 4);
+    assert!(text(&bad.stderr).contains("did you mean `listen`?"), "{}", text(&bad.stderr));
+    assert_eq!(code(&app.run(&["check", "nowhere"])), 4);
+}
+
+#[test]
+fn a_wrong_command_line_is_2_and_no_host_is_3() {
+    let app = App::new();
+    assert_eq!(code(&app.run(&["chekc"])), 2);
+    assert_eq!(code(&app.run(&["status", "--timeout", "soon"])), 2);
+    for command in ["status", "plan", "reload"] {
+        let none = app.run(&[command]);
+        assert_eq!(code(&none), 3, "{command}");
+        assert!(text(&none.stderr).contains("no host is running"));
+        assert_eq!(json(&app.run(&[command, "--json"]))["exit"], 3);
+    }
+}
+
+#[test]
+fn a_running_app_is_found_from_inside_its_folder_and_says_what_it_does() {
+    let app = App::new();
+    let served = app.serve(&["run", "."]);
+    let mut inside = app.command(&["status", "--json"]);
+    let status = json(&inside.current_dir(app.path().join("lib")).output().unwrap());
+    assert_eq!((&status["state"], &status["generation"]), (&"idle".into(), &1.into()));
+    assert_eq!(status["modules"][0]["name"], "counter");
+    assert_eq!(status["modules"][0]["version"], "1.0.0");
+    assert_eq!(status["last_reload"]["result"], "committed");
+
+    let nothing = app.run(&["reload"]);
+    assert_eq!((code(&nothing), text(&nothing.stdout).contains("nothing to do")), (0, true));
+    app.write("counter.lua", &COUNTER.replace("1.0.0", "1.1.0"));
+    let plan = json(&app.run(&["plan", "--json"]));
+    let steps: Vec<_> =
+        plan["steps"].as_array().unwrap().iter().map(|step| step["reason"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["changed", "depends on counter"]);
+    assert_eq!(served.get("/"), "one 1");
+    let reload = app.run(&["reload"]);
+    assert!(
+        text(&reload.stdout).contains("reload counter 1.0.0 -> 1.1.0, reload web"),
+        "{}",
+        text(&reload.stdout)
+    );
+    assert_eq!(served.get("/"), "one 2");
+    let forced = json(&app.run(&["reload", "--force", "--json"]));
+    assert_eq!((&forced["ok"], &forced["reload"]["generation"]), (&Value::Bool(true), &3.into()));
+    assert!(app.run(&["reload", "--quiet", "--force"]).stdout.is_empty());
+    assert_eq!(served.end().0, Some(0));
+}
+
+#[test]
+fn each_way_to_fail_has_its_exit_code() {
+    let app = App::new();
+    let served = app.serve(&["run", "."]);
+    app.write("web.lua", "local x = = 1");
+    let refused = app.run(&["reload"]);
+    assert_eq!(code(&refused), 4);
+    let told = text(&refused.stderr);
+    assert!(told.contains("1 | local x = = 1") && told.contains("generation 1 serves"), "{told}");
+    assert_eq!(code(&app.run(&["plan"])), 4);
+    app.write("web.lua", WEB);
+
+    app.write(
+        "counter.lua",
+        &COUNTER.replace("after_reload = function(mod) end", "after_reload = function() error('no') end"),
+    );
+    let back = app.run(&["reload", "--json"]);
+    assert_eq!(code(&back), 5);
+    assert_eq!(json(&back)["failure"]["code"], "GR0105");
+    let hooks = "checkpoint = 'own', rollback = function() error('cannot') end, after_reload = function() error('no') end";
+    let owns = COUNTER.replace("after_reload = function(mod) end", hooks);
+    app.write(
+        "counter.lua",
+        &owns.replace("after_reload = function() error('no') end", "after_reload = function() end"),
+    );
+    assert_eq!(code(&app.run(&["reload"])), 0);
+    app.write("counter.lua", &owns);
+    let stuck = app.run(&["reload"]);
+    assert_eq!(code(&stuck), 6, "{}", text(&stuck.stderr));
+    assert_eq!(json(&app.run(&["status", "--json"]))["state"], "stuck");
+    app.write("counter.lua", COUNTER);
+    assert_eq!(code(&app.run(&["reload"])), 0, "a good reload mends it");
+    assert_eq!(json(&app.run(&["status", "--json"]))["state"], "idle");
+
+    app.write("web.lua", "local until_then = os.time() + 3 while os.time() < until_then do end");
+    let late = app.run(&["reload", "--timeout", "0.3"]);
+    assert_eq!(code(&late), 7, "{}", text(&late.stderr));
+    assert_eq!(served.end().0, Some(0));
+}
+
+#[test]
+fn hup_reloads_term_ends_and_a_second_host_is_told_so() {
+    let app = App::new();
+    let served = app.serve(&["run", ".", "--log", "warn"]);
+    app.write("web.lua", &WEB.replace("one", "two"));
+    served.signal("HUP");
+    served.until("/", |answer| answer.starts_with("two"));
+    app.write("web.lua", "local x = = 1");
+    served.signal("HUP");
+    let second = app.run(&["run", "."]);
+    assert_eq!(code(&second), 1);
+    assert!(text(&second.stderr).contains("is the app running already?"), "{}", text(&second.stderr));
+    let (code, out, errors) = served.end();
+    assert_eq!(code, Some(0));
+    assert!(out.contains("generation 2: reload web"), "{out}");
+    assert!(errors.contains("error[GR0301]") && errors.contains("1 | local x = = 1"), "{errors}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let app = App::new();
+    app.write(
+        "web.lua",
+        "local http, fiber = require('http'), require('fiber')
+        http.route('GET', '/', function() return 'here' end)
+        http.route('GET', '/slow', function() fiber.sleep(15) return 'late' end)",
+    );
+    let served = app.serve(&["run", "."]);
+    let mut slow = TcpStream::connect(&served.address).unwrap();
+    write!(slow, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    served.until("/", |answer| answer == "here");
+    std::thread::sleep(Duration::from_millis(200));
+    let begun = Instant::now();
+    served.signal("TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    served.signal("INT");
+    assert_eq!(served.wait().0, Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn dev_waits_for_the_change_that_mends_the_app() {
+    let app = App::new();
+    app.write("counter.lua", "return {");
+    let served = app.serve(&["dev", "."]);
+    assert!(served.get("/").contains("GR0403"));
+    app.write("counter.lua", COUNTER);
+    served.until("/", |answer| answer.starts_with("one"));
+    app.write("web.lua", &WEB.replace("counter.add()", "counter.subtract()"));
+    let shown = served.until("/", |answer| answer.contains("error"));
+    assert!(shown.contains("subtract"), "dev tells what was thrown: {shown}");
+    let (code, out, errors) = served.end();
+    assert_eq!(code, Some(0));
+    assert!(out.contains("generation 1: ") && out.contains("generation 2: reload web"), "{out}");
+    assert!(errors.contains("error[GR0301]") && errors.contains("waiting for the next change"), "{errors}");
+}
+
+#[test]
+fn a_process_that_dies_in_a_reload_leaves_nothing_in_the_way() {
+    let app = App::new();
+    for round in 0..5 {
+        let served = app.serve(&["run", "."]);
+        let mut reload = app.command(&["reload", "--force"]);
+        let mut reload = reload.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(3 * round));
+        served.signal("KILL");
+        assert_eq!(served.wait().0, None);
+        reload.wait().unwrap();
+        assert_eq!(code(&app.run(&["status"])), 3, "the socket of a dead host is not a host");
+    }
+    let served = app.serve(&["run", ".", "--json"]);
+    assert!(served.get("/").starts_with("one"));
+    let ready: Value = serde_json::from_str(served.said.last().unwrap()).unwrap();
+    assert_eq!((&ready["event"], &ready["name"]), (&"ready".into(), &"app".into()));
+    assert_eq!(served.end().0, Some(0));
+}
+
+#[test]
+fn flags_go_before_variables_and_variables_before_the_manifest() {
+    let app = App::new();
+    let socket: PathBuf = app.path().join("own.sock");
+    let mut command = app.command(&["run", "."]);
+    let mut child = command
+        .env("GRACEFUL_LISTEN", "127.0.0.1:0")
+        .env("GRACEFUL_ADMIN", &socket)
+        .env("GRACEFUL_JSON", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = lines.by_ref().map_while(Result::ok).find(|line| line.contains("\"ready\"")).unwrap();
+    assert!(said.contains("own.sock"), "{said}");
+    let path = socket.to_str().unwrap();
+    assert_eq!(code(&app.run(&["status", "--admin", path])), 0);
+    let elsewhere =
+        app.command(&["status", "--admin", "other.sock"]).env("GRACEFUL_ADMIN", path).output().unwrap();
+    assert_eq!(code(&elsewhere), 3);
+    assert_eq!(code(&app.command(&["status"]).env("GRACEFUL_ADMIN", path).output().unwrap()), 0);
+    let _ = child.kill();
+    let _ = child.wait();
+}
