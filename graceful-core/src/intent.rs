@@ -1,5 +1,7 @@
 //! Effects that wait for a commit.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 /// Effects that wait for a transaction's commit: run in order then, dropped if it fails.
@@ -46,11 +48,12 @@ impl Intents {
         matches!(*self.state.lock().unwrap(), IntentState::Committed)
     }
 
-    pub(crate) fn commit(&self) {
+    /// Runs the effects, each to its end or its panic, which fails nothing any more and is given back.
+    pub(crate) fn commit(&self) -> Vec<Box<dyn Any + Send>> {
         let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Committed);
-        if let IntentState::Open(effects) = state {
-            effects.into_iter().for_each(|effect| effect());
-        }
+        let IntentState::Open(effects) = state else { return Vec::new() };
+        let run = |effect: Effect| catch_unwind(AssertUnwindSafe(effect)).err();
+        effects.into_iter().filter_map(run).collect()
     }
 
     pub(crate) fn discard(&self) {

@@ -132,6 +132,11 @@ impl Lease {
         Ok(Self::issued(gate.clone(), id, record, self.0.intents.clone(), Some(self.clone())))
     }
 
+    /// Whether it is pinned to a generation that is not live yet: that of new code before its commit.
+    pub fn is_ahead(&self) -> bool {
+        self.generation() > self.0.gate.live()
+    }
+
     /// Whether it is, or is nested in, a hook or a top level of a reload.
     pub fn is_of_reload(&self) -> bool {
         let own = matches!(self.0.kind, LeaseKind::Hook | LeaseKind::Stage);
@@ -181,7 +186,9 @@ pub struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.previous.take());
+        // What it was last may end with this; by then the thread must be able to ask for its lease.
+        let mine = CURRENT.replace(self.previous.take());
+        drop(mine);
     }
 }
 

@@ -155,11 +155,10 @@ impl Staging {
         let requests = &self.requests;
         poll_fn(|cx| {
             requests.waker.register(cx.waker());
-            let polled = running.as_mut().poll(cx);
-            if let Some(request) = requests.queue.lock().unwrap().pop_front() {
-                return Poll::Ready(Turn::Asked(request));
+            if let Poll::Ready(result) = running.as_mut().poll(cx) {
+                return Poll::Ready(Turn::Done(name.clone(), result));
             }
-            polled.map(|result| Turn::Done(name.clone(), result))
+            requests.next().map_or(Poll::Pending, |request| Poll::Ready(Turn::Asked(request)))
         })
         .await
     }
@@ -224,7 +223,11 @@ impl Staging {
     fn done(&mut self, changes: &Changes, name: &Name, result: Staged) -> Result<(), ReloadErrorKind> {
         let load = &changes.loads[name];
         let module = result.map_err(|error| {
-            self.failure.take().unwrap_or_else(|| {
+            // An import that failed is the cause, unless it was caught and something else failed later.
+            let import = self.failure.take().filter(|failure| {
+                error.kind == ScriptErrorKind::Import || error.message.contains(&failure.to_string())
+            });
+            import.unwrap_or_else(|| {
                 let place = error.place.clone().unwrap_or_else(|| Place::file(&load.source.origin));
                 let mut error = error.at(place);
                 let here = error.place.as_ref().is_some_and(|place| place.file == load.source.origin);

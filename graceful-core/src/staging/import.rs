@@ -30,6 +30,19 @@ pub(crate) struct Requests {
     pub(super) initialised: Mutex<Vec<(Name, Finalize)>>,
 }
 
+impl Requests {
+    /// The next request that somebody still waits for.
+    pub(super) fn next(&self) -> Option<Request> {
+        let mut queue = self.queue.lock().unwrap();
+        loop {
+            let request = queue.pop_front()?;
+            if !request.reply.is_canceled() {
+                return Some(request);
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Importer for Requests {
     async fn import(

@@ -1,6 +1,6 @@
 //! What must be staged for a request that the plan did not foresee, and finding cycles in it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::import::Request;
 use super::{Job, Staging};
@@ -56,11 +56,13 @@ impl Staging {
             jobs.iter().filter_map(|job| job.running.as_ref()).map(|(name, _)| name).collect();
         let todo = self.pending_below(&request.name, changes);
         if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
-            let mut path: Vec<Name> = running[back..].iter().map(|name| (*name).clone()).collect();
-            if path.first() != Some(&request.name) {
-                path.push(request.name.clone());
+            let mut path = vec![running[back].clone()];
+            for (job, name) in jobs.iter().zip(&running).skip(back + 1) {
+                if let Some((asked, _)) = &job.waiting {
+                    path.extend(chain(asked, name, changes));
+                }
             }
-            path.push(path[0].clone());
+            path.extend(chain(&request.name, running[back], changes));
             return Err(ReloadErrorKind::Cycle { path });
         }
         Ok(todo)
@@ -86,4 +88,26 @@ impl Staging {
         }
         ordered
     }
+}
+
+/// The way from one module to another by constant requires of the set.
+fn chain(from: &Name, to: &Name, changes: &Changes) -> Vec<Name> {
+    let mut came: BTreeMap<Name, Name> = BTreeMap::new();
+    let mut queue = VecDeque::from([from.clone()]);
+    while let Some(name) = queue.pop_front().filter(|name| name != to) {
+        let load = changes.loads.get(&name);
+        let requires = load.into_iter().flat_map(|load| &load.compiled.requires);
+        for require in requires.filter(|require| !require.deferred) {
+            if require.name != *from && !came.contains_key(&require.name) {
+                came.insert(require.name.clone(), name.clone());
+                queue.push_back(require.name.clone());
+            }
+        }
+    }
+    let mut way = vec![to.clone()];
+    while let Some(before) = came.get(&way[way.len() - 1]) {
+        way.push(before.clone());
+    }
+    way.reverse();
+    way
 }

@@ -8,6 +8,7 @@ use crate::backend::Txn;
 use crate::event::{EventKind, Phase};
 use crate::generation::Instance;
 use crate::scope::Registrations;
+use crate::staging::panic_text;
 
 impl Transaction {
     /// The point of no return: every backend's part around one store of one number.
@@ -53,7 +54,10 @@ impl Transaction {
         self.engine.settled(&self.options, &changes.loads);
         self.open_gates();
         self.world.emit(EventKind::Committed { generation: generation.0 });
-        self.staging.as_ref().expect("something was staged").intents.commit();
+        let panics = self.staging.as_ref().expect("something was staged").intents.commit();
+        for panic in panics {
+            self.warn(None, format!("an effect of the commit failed: {}", panic_text(&panic)));
+        }
     }
 }
 
