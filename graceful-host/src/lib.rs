@@ -1,4 +1,24 @@
 //! Runs a folder of Lua and Rhai sources as a service that reloads without losing a request.
+//!
+//! An app is a folder with a manifest, `graceful.toml` ([`App`]), and sources: module `a.b` is `a/b.lua`,
+//! `a/b.rhai`, or the package `a/b/init.lua` ([`DirSources`]). Scripts register routes (`require('http')`),
+//! publish to topics (`require('events')`), and read the manifest's `[config]` (`require('config')`).
+//!
+//! ```no_run
+//! use graceful_host::{Cause, Host, HostOptions};
+//!
+//! # async fn embedded() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = Host::open("examples/shop", HostOptions::default())?;
+//! let running = host.start().await?;
+//! println!("http://{:?}", running.address());
+//! match host.reload(Cause::Embedder, Default::default()).await {
+//!     Ok(summary) => println!("generation {}", summary.generation),
+//!     Err(failure) => println!("{}: {}; the old code serves", failure.code, failure.message),
+//! }
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod admin;
 mod app;
