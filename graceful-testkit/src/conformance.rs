@@ -1,7 +1,7 @@
 //! The conformance suite: for each promise of the contract the clauses that show it, run on any backend.
 //!
 //! Each clause is a function over a [`Subject`](crate::Subject), named by the promise's id and what it says.
-//! [`conformance!`](crate::conformance) makes one `#[test]` of each.
+//! [`conformance!`](crate::conformance!) makes one `#[test]` of each.
 
 use graceful_core::{ReloadError, Value};
 
@@ -19,6 +19,7 @@ macro_rules! needs {
     };
 }
 
+pub mod limits;
 pub mod reg;
 pub mod hook;
 pub mod ord;
@@ -35,6 +36,7 @@ pub mod told;
 macro_rules! conformance {
     ($subject:ty) => {
         $crate::clauses! { $subject;
+            limits: limits_fit_together_and_are_told;
             reg: reg_01_registering_gives_the_module_object,
                 reg_01_a_registered_module_is_known_and_survives_reloads,
                 reg_02_init_runs_once_and_before_the_registration_returns,

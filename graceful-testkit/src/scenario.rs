@@ -153,7 +153,7 @@ impl App {
     /// # Panics
     /// If none does.
     pub fn until_noted(&self, text: &str) {
-        self.until(&format!("a note `{text}`"), || self.trace.notes().iter().any(|note| note == text));
+        self.until(&format!("note `{text}`"), || self.trace.notes().iter().any(|note| note == text));
     }
 
     /// Waits until `reached`.
@@ -162,7 +162,7 @@ impl App {
     /// If it never is, naming `what`.
     pub fn until(&self, what: &str, reached: impl FnMut() -> bool) {
         let reached = self.time.until(PATIENCE, reached);
-        assert!(reached, "no {what} in {PATIENCE:?}\n{}", self.trace.text());
+        assert!(reached, "no {what} within {PATIENCE:?}\n{}", self.trace.text());
     }
 
     /// What scripts noted, and forgets every line so far.

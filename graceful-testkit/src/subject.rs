@@ -83,6 +83,27 @@ macro_rules! capabilities {
         }
 
         impl Capabilities {
+            /// What each capability needs beside it.
+            const NEEDED: [(&str, &str); 9] = [
+                ("registers_by_call", "registers"),
+                ("options", "registers"),
+                ("hooks", "registers"),
+                ("aliases", "registers"),
+                ("kept_functions", "registers"),
+                ("handover", "tasks"),
+                ("handover", "registers"),
+                ("queues", "reloads"),
+                ("syntax", "texts"),
+            ];
+
+            /// What it claims without what that needs, in words.
+            pub fn contradictions(&self) -> Vec<String> {
+                let missing = self.missing();
+                let claimed = |name: &&str| !missing.contains(name);
+                let wrong = Self::NEEDED.iter().filter(|(can, needs)| claimed(can) && missing.contains(needs));
+                wrong.map(|(can, needs)| format!("`{can}` needs `{needs}`")).collect()
+            }
+
             /// Everything.
             pub const ALL: Self = Self { $($name: true),* };
             /// Only what every backend can: load a text, require, export, call.

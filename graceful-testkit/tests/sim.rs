@@ -1,8 +1,14 @@
 //! Many seeds of the simulation. `GRACEFUL_SEEDS=10000` plays that many, `GRACEFUL_SEED=7` only that one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use graceful_testkit::sim::play;
+
+/// Seeds that once failed; they are always played.
+const REGRESSIONS: [u64; 0] = [];
+/// How many are played where nobody asks for more.
+const SEEDS: u64 = 300;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -22,8 +28,15 @@ fn played(seed: u64) {
 
 #[test]
 fn every_history_keeps_the_promises() {
-    match number("GRACEFUL_SEED") {
-        Some(seed) => played(seed),
-        None => (0..number("GRACEFUL_SEEDS").unwrap_or(500)).for_each(played),
+    if let Some(seed) = number("GRACEFUL_SEED") {
+        return played(seed);
     }
+    let seeds = number("GRACEFUL_SEEDS").unwrap_or(SEEDS);
+    REGRESSIONS.into_iter().for_each(played);
+    let threads = thread::available_parallelism().map_or(1, |many| many.get() as u64);
+    thread::scope(|scope| {
+        for first in 0..threads {
+            scope.spawn(move || (first..seeds).step_by(threads as usize).for_each(played));
+        }
+    });
 }

@@ -156,7 +156,7 @@ pub fn hook_04_where_nothing_can_wait_the_reload_is_queued<S: Subject>() {
     app.edit(admin("two"));
     assert_eq!(app.engine().call_blocking("admin", "deploy", Vec::new()), Ok("one".into()));
     assert_eq!(app.take_notes(), ["reload queued"]);
-    app.until("the queued reload", || app.status().generation == 2);
+    app.until("queued reload", || app.status().generation == 2);
     assert_eq!(app.ask("admin", "deploy"), "two".into());
 }
 

@@ -119,7 +119,7 @@ fn ticking(tag: &str) -> Script {
 pub fn st_03_the_module_is_frozen_while_hooks_run<S: Subject>() {
     needs!(S: hooks, tasks, handover, waits);
     let app = App::of::<S>().module(ticking("one")).start();
-    app.until("a tick", || app.ask("hits", "n") != Value::Null);
+    app.until("tick", || app.ask("hits", "n") != Value::Null);
     let after = [set("at", state("n")), sleep(30), note(list(["still".into(), state("n"), state("at")]))];
     app.edit(ticking("two").after_reload(after));
     app.must_reload();
@@ -127,7 +127,7 @@ pub fn st_03_the_module_is_frozen_while_hooks_run<S: Subject>() {
     let parts: Vec<&str> = notes[0].split(' ').collect();
     assert_eq!(parts[1], parts[2], "the task ran while the hook waited");
     let then = app.ask("hits", "n");
-    app.until("the task goes on", || app.ask("hits", "n") != then);
+    app.until("task goes on", || app.ask("hits", "n") != then);
 }
 
 /// ST-03: and nobody loses a write to the rollback.

@@ -48,6 +48,7 @@ pub fn obs_01_every_step_is_one_event_in_order<S: Subject>() {
 
 /// OBS-03: what was reloaded, in which order, why, and how long each phase took.
 pub fn obs_03_a_report_says_what_was_done_and_why<S: Subject>() {
+    needs!(S: plain);
     let app = App::of::<S>().module(slow("web", "1")).module(db("1")).start();
     app.edit(db("2"));
     let report = app.must_reload();
@@ -113,7 +114,7 @@ pub fn scope_05_after_many_reloads_nothing_has_piled_up<S: Subject>() {
 
 /// SCOPE-06: an old generation that outlives its reload is named, with what holds it.
 pub fn scope_06_what_holds_an_old_generation_is_named<S: Subject>() {
-    needs!(S: waits);
+    needs!(S: plain, waits);
     let app = App::of::<S>().module(slow("web", "1")).module(db("1")).start();
     let old = app.begin_call("web", "slow");
     app.until_noted("in");
