@@ -1,6 +1,6 @@
 //! The conformance suite: for each promise of the contract the clauses that show it, run on any backend.
 //!
-//! Each clause is a function over a [`Subject`](crate::Subject), named by the promise's id and what it says.
+//! Each clause is a function over a [`Subject`], named by the promise's id and what it says.
 //! [`conformance!`](crate::conformance!) makes one `#[test]` of each.
 
 use graceful_core::{ReloadError, Value};
