@@ -49,7 +49,8 @@ impl LuaBackendBuilder {
         self
     }
 
-    /// How much the VM may grow while the top level of one module runs, in bytes; 256 MiB unless set.
+    /// How much the VM may grow while the top level or a hook of one module has its turn, in bytes; 64 MiB
+    /// unless set.
     pub fn stage_memory(mut self, bytes: usize) -> Self {
         self.settings.stage_memory = bytes;
         self

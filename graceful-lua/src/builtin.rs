@@ -1,15 +1,25 @@
-//! The modules that every script can require without a source: `graceful` and its likes.
+//! The modules that every script can require without a source: `graceful` and its likes. Each module that
+//! requires one gets a table of its own, whose functions know who calls.
 
 use std::sync::Arc;
 
-use mlua::{Lua, Table};
+use mlua::{Function, Lua, Table};
 
+use crate::caller::{Caller, Ties};
 use crate::record::Record;
+use crate::{api, fiber, http, log};
 
 type Make = fn(&Lua, &Arc<Record>) -> mlua::Result<Table>;
+/// Makes, once in a VM, the function that makes a module's table for a caller.
+type Factory = fn(&Lua, &Ties) -> mlua::Result<Function>;
 
 /// By name, what makes the module's table for one script module.
-const BUILTIN: [(&str, Make); 1] = [("graceful", crate::api::table)];
+const BUILTIN: [(&str, Make); 4] = [
+    ("graceful", api::table),
+    ("fiber", |lua, record| opened(lua, record, "graceful.fiber", fiber::factory)),
+    ("http", |lua, record| opened(lua, record, "graceful.http", http::factory)),
+    ("log", |lua, record| opened(lua, record, "graceful.log", log::factory)),
+];
 
 /// Their names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
@@ -20,4 +30,19 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn table(lua: &Lua, record: &Arc<Record>, name: &str) -> mlua::Result<Option<Table>> {
     let make = BUILTIN.iter().find(|(known, _)| *known == name);
     make.map(|(_, make)| make(lua, record)).transpose()
+}
+
+fn opened(lua: &Lua, record: &Arc<Record>, kept: &str, factory: Factory) -> mlua::Result<Table> {
+    let ties = Ties::new(&record.vm()?);
+    let open: Function = match lua.named_registry_value(kept) {
+        Ok(open) => open,
+        Err(_) => {
+            let open = factory(lua, &ties)?;
+            lua.set_named_registry_value(kept, &open)?;
+            open
+        }
+    };
+    let gone = || mlua::Error::runtime(format!("module `{}` is no longer loaded", record.source.name));
+    let caller = lua.create_userdata(Caller::new(&ties, &record.instance().ok_or_else(gone)?))?;
+    open.call(caller)
 }

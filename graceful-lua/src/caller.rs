@@ -1,34 +1,30 @@
 //! Who calls a builtin: the instance that required it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use graceful_core::{CallError, Control, Instance, Lease, LeaseKind, Name, Scope, Source, World};
+use graceful_core::{CallError, Instance, Lease, LeaseKind, Name, Scope, World};
 use mlua::{Error, UserData};
 
-use crate::error::shows;
+use crate::vm::Vm;
 
-/// The world as builtins reach it. All of it is weak: what lives inside the VM must not keep alive what owns
+/// The VM and its engine as builtins reach them. Weak: what lives inside the VM must not keep alive what owns
 /// the VM.
 #[derive(Clone)]
-pub(crate) struct Ties {
-    world: Weak<World>,
-    control: Weak<dyn Control>,
-}
+pub(crate) struct Ties(Weak<Vm>);
 
 impl Ties {
-    pub(crate) fn new(world: &Arc<World>, control: Weak<dyn Control>) -> Self {
-        Self { world: Arc::downgrade(world), control }
+    pub(crate) fn new(vm: &Arc<Vm>) -> Self {
+        Self(Arc::downgrade(vm))
+    }
+
+    /// The VM.
+    pub(crate) fn vm(&self) -> mlua::Result<Arc<Vm>> {
+        self.0.upgrade().ok_or_else(|| Error::external(CallError::Stopped))
     }
 
     /// The world.
     pub(crate) fn world(&self) -> mlua::Result<Arc<World>> {
-        self.world.upgrade().ok_or_else(|| Error::external(CallError::Stopped))
-    }
-
-    /// The engine.
-    pub(crate) fn control(&self) -> mlua::Result<Arc<dyn Control>> {
-        self.control.upgrade().ok_or_else(|| Error::external(CallError::Stopped))
+        self.vm()?.world().ok_or_else(|| Error::external(CallError::Stopped))
     }
 }
 
@@ -60,12 +56,6 @@ impl Caller {
 
 impl UserData for Caller {}
 
-/// A number for a task or an owned thing, unique in this process.
-pub(crate) fn number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
 /// Runs `effect` now, or at commit if this thread runs in a reload; never if that reload fails.
 pub(crate) fn defer(effect: impl FnOnce() + Send + 'static) {
     match Lease::current_intents() {
@@ -77,11 +67,4 @@ pub(crate) fn defer(effect: impl FnOnce() + Send + 'static) {
 /// What the code that runs now belongs to.
 pub(crate) fn running_kind() -> Option<LeaseKind> {
     Lease::current().map(|lease| lease.kind())
-}
-
-/// The source that an error message means by `file`; of several generations the newest.
-pub(crate) fn source_of(world: &World, file: &str) -> Option<Arc<Source>> {
-    let instances = world.instances();
-    let named = instances.iter().filter(|instance| shows(file, &instance.source.origin));
-    named.max_by_key(|instance| instance.born).map(|instance| instance.source.clone())
 }

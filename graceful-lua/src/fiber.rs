@@ -21,10 +21,9 @@ const HANDLES: &str = "graceful.fibers";
 /// A task as scripts hold it. Dropping it ends nothing: a task belongs to its module.
 struct Fiber(Arc<Task>);
 
-/// The number of the task that `value` is a handle of.
-pub(crate) fn fiber_id(value: &Value) -> Option<u64> {
-    let handle = value.as_userdata()?.borrow::<Fiber>().ok()?;
-    Some(handle.0.id())
+/// The number of the task that `object` is a handle of.
+pub(crate) fn fiber_id(object: &AnyUserData) -> Option<u64> {
+    object.borrow::<Fiber>().ok().map(|handle| handle.0.id())
 }
 
 /// A function `open(caller)` that makes the module `fiber` for one instance.
@@ -93,7 +92,7 @@ fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
 
 fn start(lua: &Lua, caller: &Caller, f: Function, args: MultiValue) -> mlua::Result<AnyUserData> {
     let scope: Arc<Scope> = caller.scope()?;
-    let turns = Turns::new(lua, &caller.ties.world()?, scope.owner(), f, args)?;
+    let turns = Turns::new(&caller.ties.vm()?, scope.owner(), f, args)?;
     let task = turns.task().clone();
     let fiber = handle(lua, task.clone())?;
     scope.add(task);
@@ -184,6 +183,3 @@ impl UserData for Fiber {
         });
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,21 @@ use mlua::{Function, Lua, Table, Value};
 use crate::import::place;
 use crate::vm::Vm;
 
+/// Waits in place of the coroutine `co`. If the code that waits is ended meanwhile, so is `co`, and what it left
+/// to be closed is closed.
+#[cfg(feature = "lua54")]
+const CLOSING: &str = "
+    local coroutine = ...
+    local close, yield, setmetatable = coroutine.close, coroutine.yield, setmetatable
+    local leaving = setmetatable({}, { __mode = 'k' })
+    return function(co, marker)
+        local _ <close> = setmetatable({}, { __close = function() if leaving[co] then close(co) end end })
+        leaving[co] = true
+        local signal = yield(marker)
+        leaving[co] = nil
+        return signal
+    end";
+
 /// Gives `vm` its `require`, and coroutines that can wait; takes `os.exit` away.
 pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let lua = &vm.lua;
@@ -19,8 +34,14 @@ pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let library = |name: &str| globals.raw_get::<Option<Table>>(name);
     let (package, coroutine, os) = (library("package")?, coroutine(lua)?, library("os")?);
     let pending = Value::LightUserData(Lua::poll_pending());
+    #[cfg(feature = "lua54")]
+    let (resume, wait): (Option<Function>, _) = (Some(crate::turns::resume(lua)?), CLOSING);
+    #[cfg(not(feature = "lua54"))]
+    let (resume, wait): (Option<Function>, _) = (None, "return nil");
+    let wait: Option<Function> = lua.load(wait).set_name("=graceful").call(&coroutine)?;
     let chunk = lua.load(include_str!("lua/ground.lua")).set_name("=graceful");
-    let require: Function = chunk.call((&globals, package, coroutine, os, asking, locate, pending))?;
+    let require: Function =
+        chunk.call((&globals, package, coroutine, os, asking, locate, pending, resume, wait))?;
     let _ = vm.require.set(require);
     Ok(())
 }

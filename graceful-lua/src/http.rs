@@ -3,15 +3,18 @@
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use graceful_core::{CallError, Callable, Name, Value, World};
-use mlua::{Error, Function, Lua, MultiValue, RegistryKey, UserDataRef, WeakLua};
+use graceful_core::{CallError, Callable, Name, Value};
+use mlua::function::AsyncCallFuture as AsyncCall;
+use mlua::{Error, Function, Lua, MultiValue, RegistryKey, UserDataRef};
 
-use crate::caller::{Caller, source_of};
-use crate::error::{call_error, guard, script_error};
+use crate::caller::{Caller, Ties};
+use crate::error::guard;
+use crate::run::{How, Run, Watched};
 use crate::value::{from_lua, to_lua};
+use crate::vm::Vm;
 
 /// A function `open(caller)` that makes the module `http` for one instance.
-pub(crate) fn factory(lua: &Lua) -> mlua::Result<Function> {
+pub(crate) fn factory(lua: &Lua, _: &Ties) -> mlua::Result<Function> {
     let route =
         lua.create_function(|lua, args: (UserDataRef<Caller>, mlua::Value, mlua::Value, mlua::Value)| {
             route(lua, &args.0, &args.1, &args.2, &args.3)
@@ -41,40 +44,38 @@ fn route(
         return Err(Error::runtime(format!("http.route: the path `{at}` does not begin with `/`")));
     }
     let scope = caller.scope()?;
-    let route = Route {
-        module: scope.owner().clone(),
-        world: Arc::downgrade(&caller.ties.world()?),
-        lua: lua.weak(),
-        f: lua.create_registry_value(f)?,
-    };
+    let f = lua.create_registry_value(f)?;
+    let route = Route { module: scope.owner().clone(), vm: Arc::downgrade(&caller.ties.vm()?), f };
     scope.register("route", &format!("{verb} {at}"), Arc::new(route)).map_err(Error::external)
 }
 
 /// A Lua function that is called by key.
 struct Route {
     module: Name,
-    world: Weak<World>,
-    lua: WeakLua,
+    vm: Weak<Vm>,
     f: RegistryKey,
 }
 
 #[async_trait]
 impl Callable for Route {
     async fn call(&self, args: Vec<Value>) -> Result<Value, CallError> {
-        let lua = self.lua.try_upgrade().ok_or(CallError::Stopped)?;
-        let failed = |error: Error| match call_error(&error) {
-            Some(error) => error.clone(),
-            None => script_error(&error, |file| source_of(self.world.upgrade()?.as_ref(), file)).into(),
-        };
-        let call = || {
-            let f: Function = lua.registry_value(&self.f)?;
-            let args = args.iter().map(|arg| to_lua(&lua, arg)).collect::<mlua::Result<MultiValue>>()?;
-            Ok(guard(&lua)?.call_async::<mlua::Value>((f, args)))
-        };
-        let answer = call().map_err(failed)?.await.map_err(failed)?;
-        from_lua(&answer).map_err(|reason| CallError::BadValue { module: self.module.to_string(), reason })
+        let vm = self.vm.upgrade().ok_or(CallError::Stopped)?;
+        let run = Run::start(&vm, How::call(&vm), || {
+            let called = self.begin(&vm, &args).map_err(|error| vm.call_error(&self.module, &error));
+            async {
+                let answer = called?.await.map_err(|error| vm.call_error(&self.module, &error))?;
+                let bad = |reason| CallError::BadValue { module: self.module.to_string(), reason };
+                from_lua(&answer).map_err(bad)
+            }
+        });
+        run.await.unwrap_or_else(|overrun| Err(CallError::Script(overrun.into_error(&vm))))
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Route {
+    fn begin(&self, vm: &Arc<Vm>, args: &[Value]) -> mlua::Result<Watched<AsyncCall<mlua::Value>>> {
+        let f: Function = vm.lua.registry_value(&self.f)?;
+        let args = args.iter().map(|arg| to_lua(&vm.lua, arg)).collect::<mlua::Result<MultiValue>>()?;
+        Ok(Watched::new(vm, guard(&vm.lua)?.call_async::<mlua::Value>((f, args))))
+    }
+}

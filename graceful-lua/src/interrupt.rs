@@ -1,21 +1,13 @@
-//! Stops code that spins: after a deadline while it is staged and in hooks, and on demand once its call was
-//! cancelled. The only file of this crate with `unsafe` in it: Lua's hook is set from another thread.
-#![allow(unsafe_code)]
+//! Deadlines: stops code that spins while it is staged and in hooks.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use graceful_core::Lease;
-use mlua::ffi::{self, lua_State};
-use mlua::thread::{ThreadEvent, ThreadTriggers};
 use mlua::{HookTriggers, Lua, VmState};
 
 /// How many instructions may pass between two looks at the clock.
 const STRIDE: u32 = 1000;
-/// How often cancelled calls are looked for, and how long after the last reload that goes on.
-const TICK: Duration = Duration::from_millis(20);
-const WATCH: Duration = Duration::from_secs(10);
 const NEVER: u64 = u64::MAX;
 
 /// What is thrown into code that ran too long. Whoever armed the deadline looks at [`Interrupt::late`].
@@ -94,148 +86,6 @@ impl Drop for Armed {
             self.lua.remove_hook();
         }
     }
-}
-
-/// The coroutine that runs in a turn, as the watch sees it. Not followed except under the turns' lock, which
-/// keeps the turn from ending and the coroutine from being collected.
-#[derive(Clone, Copy)]
-struct State(*mut lua_State);
-
-// SAFETY: the pointer is only given to `lua_sethook`, which Lua allows to be called asynchronously.
-unsafe impl Send for State {}
-
-struct Turn {
-    lease: Option<Lease>,
-    state: Option<State>,
-}
-
-/// What runs in one VM now, innermost last.
-pub(crate) struct Turns {
-    main: AtomicPtr<lua_State>,
-    running: Mutex<Vec<Turn>>,
-    watched: AtomicBool,
-    until: Mutex<Option<Instant>>,
-}
-
-impl Turns {
-    /// Called while nothing runs in `lua`.
-    pub(crate) fn new(lua: &Lua) -> Arc<Self> {
-        let main = AtomicPtr::new(lua.state());
-        let turns = Arc::new(Self {
-            main,
-            running: Mutex::default(),
-            watched: false.into(),
-            until: Mutex::default(),
-        });
-        if cfg!(not(feature = "luajit")) {
-            let weak = Arc::downgrade(&turns);
-            lua.set_thread_event_callback(ThreadTriggers::ON_RESUME, move |_, event| {
-                if let (Some(turns), ThreadEvent::Resume(coroutine)) = (weak.upgrade(), event) {
-                    turns.runs_in(coroutine.state());
-                }
-                Ok(())
-            });
-        }
-        turns
-    }
-
-    /// A turn begins on this thread, under its lease.
-    pub(crate) fn enter(&self) -> Entered<'_> {
-        self.lock().push(Turn { lease: Lease::current(), state: None });
-        Entered(self)
-    }
-
-    /// The innermost turn runs in the main coroutine, until [`Turns::left`].
-    pub(crate) fn runs_in_main(&self) {
-        self.runs_in(self.main.load(Ordering::Relaxed));
-    }
-
-    fn runs_in(&self, state: *mut lua_State) {
-        if let Some(turn) = self.lock().last_mut() {
-            turn.state.get_or_insert(State(state));
-        }
-    }
-
-    /// The coroutine of the innermost turn came back.
-    pub(crate) fn left(&self) {
-        if let Some(turn) = self.lock().last_mut() {
-            turn.state = None;
-        }
-    }
-
-    /// Stops cancelled calls that spin, from now until a while after the last time this was called.
-    pub(crate) fn watch(self: &Arc<Self>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + WATCH);
-        if self.watched.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let turns = Arc::downgrade(self);
-        let watch = std::thread::Builder::new().name("graceful-lua watch".into());
-        if watch.spawn(move || watch_over(&turns)).is_err() {
-            self.watched.store(false, Ordering::Release);
-        }
-    }
-
-    fn stop_cancelled(&self) {
-        let turns = self.lock();
-        let Some(Turn { lease: Some(lease), state: Some(state) }) = turns.last() else { return };
-        if lease.is_cancelled() {
-            // SAFETY: the coroutine runs in a turn that cannot end while `turns` is locked, so it is alive;
-            // setting a hook from another thread is what Lua's own Ctrl-C handler does.
-            unsafe { ffi::lua_sethook(state.0, Some(stop_if_cancelled), ffi::LUA_MASKCOUNT, 1) };
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = until.is_none_or(|until| Instant::now() > until);
-        if over {
-            self.watched.store(false, Ordering::Release);
-        }
-        over
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn watch_over(turns: &Weak<Turns>) {
-    loop {
-        std::thread::sleep(TICK);
-        let Some(turns) = turns.upgrade() else { return };
-        turns.stop_cancelled();
-        if turns.is_over() {
-            return;
-        }
-    }
-}
-
-/// A turn; ends when dropped.
-pub(crate) struct Entered<'a>(&'a Turns);
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        let ended = self.0.lock().pop();
-        drop(ended);
-    }
-}
-
-fn is_cancelled() -> bool {
-    Lease::current().is_some_and(|lease| lease.is_cancelled())
-}
-
-/// Runs on the thread that runs the code, so the thread's lease is that of the code.
-unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi::lua_Debug) {
-    if is_cancelled() {
-        // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped.
-        unsafe {
-            ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
-            ffi::lua_error(state);
-        }
-    }
-    // SAFETY: called by Lua with a live state.
-    unsafe { ffi::lua_sethook(state, None, 0, 0) };
 }
 
 /// Whether a loop that was compiled to machine code can be stopped in this build. Plain Lua compiles nothing.

@@ -9,6 +9,7 @@ mod scan;
 mod semver;
 mod value;
 // parts
+mod turns;
 mod interrupt;
 mod grave;
 mod record;
@@ -22,10 +23,14 @@ mod vm;
 mod ground;
 // what scripts see
 mod import;
-mod builtin;
+mod caller;
+mod fiber;
+mod http;
+mod log;
 mod register;
 mod own;
 mod api;
+mod builtin;
 // what the core sees
 mod module;
 mod stage;

@@ -3,7 +3,7 @@
 use mlua::{Function, Lua, MultiValue, UserDataRef, Value};
 use tracing::Level;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Ties};
 
 /// The target of the events.
 const TARGET: &str = "graceful::script";
@@ -18,7 +18,7 @@ const MAKE: &str = "local say = ...
     end";
 
 /// A function `open(caller)` that makes the module `log` for one instance.
-pub(crate) fn factory(lua: &Lua) -> mlua::Result<Function> {
+pub(crate) fn factory(lua: &Lua, _: &Ties) -> mlua::Result<Function> {
     let format: Function = lua.globals().get::<mlua::Table>("string")?.get("format")?;
     let say =
         lua.create_function(move |lua, (caller, level, said): (UserDataRef<Caller>, String, MultiValue)| {
@@ -74,6 +74,3 @@ fn place(lua: &Lua) -> Option<String> {
         Some(format!("{file}:{line}"))
     })?
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,9 +19,9 @@ use crate::vm::Vm;
 pub(crate) struct How {
     /// It belongs to a transaction: what is put in before its turns.
     pub(crate) veil: Option<Veil>,
-    /// How long it may be on the processor before it is stopped.
+    /// How long it may be on the processor before it is stopped. How much memory it takes is limited, too.
     pub(crate) budget: Option<Duration>,
-    /// It is a top level: the collector rests meanwhile, and memory is limited.
+    /// It is a top level: the collector rests meanwhile.
     pub(crate) staging: bool,
 }
 
@@ -46,15 +46,15 @@ impl Vm {
             let _armed = left.and_then(|left| self.interrupt.arm(&self.lua, left).ok());
             let outer = unlimited.outer.unwrap_or(0);
             let _limited = Memory::limit(&self.lua, self.most(how, outer));
-            // LuaJIT has no collection of last resort: where memory is limited its collector has to go on.
-            let rests = how.staging && (cfg!(not(feature = "luajit")) || outer == 0);
+            // LuaJIT has no collection of last resort: with its memory limited its collector has to go on.
+            let rests = how.staging && cfg!(not(feature = "luajit"));
             let _resting = rests.then(|| Resting::new(&self.lua));
             work()
         })
     }
 
     fn most(&self, how: &How, outer: usize) -> usize {
-        if !how.staging {
+        if how.budget.is_none() {
             return outer;
         }
         let stage = self.lua.used_memory().saturating_add(self.settings.stage_memory);

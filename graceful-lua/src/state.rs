@@ -70,6 +70,6 @@ pub(crate) fn tasks(state: &Table, candidates: &BTreeSet<u64>, kept: &mut BTreeS
 }
 
 /// The number of the task that `object` is a handle of.
-fn task(_: &AnyUserData) -> Option<u64> {
-    None
+fn task(object: &AnyUserData) -> Option<u64> {
+    crate::fiber::fiber_id(object)
 }

@@ -12,14 +12,15 @@ use crate::error;
 use crate::globals::Globals;
 use crate::grave::Grave;
 use crate::import::Imports;
-use crate::interrupt::{Interrupt, Turns};
+use crate::interrupt::Interrupt;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Overlay};
+use crate::turns::Turns;
 
 /// What the host decides about its VM.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// How much the VM may grow while one top level runs, in bytes.
+    /// How much the VM may grow while one top level or hook has its turn, in bytes.
     pub(crate) stage_memory: usize,
     /// How many entries a state may have that is copied before hooks run on it.
     pub(crate) checkpoint_entries: usize,
@@ -27,7 +28,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stage_memory: 256 << 20, checkpoint_entries: 1_000_000 }
+        Self { stage_memory: 64 << 20, checkpoint_entries: 1_000_000 }
     }
 }
 

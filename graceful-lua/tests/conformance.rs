@@ -10,7 +10,8 @@ struct Lua;
 
 impl Subject for Lua {
     fn backend() -> Arc<dyn Backend> {
-        Arc::new(LuaBackend::builder().build().expect("a VM"))
+        // Little, so that a top level that takes it all is stopped soon.
+        Arc::new(LuaBackend::builder().stage_memory(16 << 20).build().expect("a VM"))
     }
 
     fn dialect() -> &'static dyn Dialect {

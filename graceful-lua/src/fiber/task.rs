@@ -13,11 +13,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
 use graceful_core::{HookError, Lease, LeaseKind, Name, Resource, Value, World};
-use mlua::{Function, Lua, MultiValue, WeakLua};
+use mlua::{Function, MultiValue};
 
-use crate::caller::{number, source_of};
 use crate::error::{guard, script_error};
+use crate::record::next_id;
+use crate::run::{How, Watched};
 use crate::value::from_lua;
+use crate::vm::Vm;
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,8 +154,7 @@ type Body = BoxFuture<'static, std::thread::Result<mlua::Result<MultiValue>>>;
 /// Drives a task. Dropped before its end it cancels it.
 pub(crate) struct Turns {
     task: Arc<Task>,
-    world: Weak<World>,
-    lua: WeakLua,
+    vm: Weak<Vm>,
     body: Option<Body>,
     thaw: Option<EventListener>,
 }
@@ -167,16 +168,10 @@ enum Turn {
 
 impl Turns {
     /// A task of module `owner` that will call `f(args)`.
-    pub(crate) fn new(
-        lua: &Lua,
-        world: &Arc<World>,
-        owner: &Name,
-        f: Function,
-        args: MultiValue,
-    ) -> mlua::Result<Self> {
-        let call = guard(lua)?.call_async::<MultiValue>((f, args));
+    pub(crate) fn new(vm: &Arc<Vm>, owner: &Name, f: Function, args: MultiValue) -> mlua::Result<Self> {
+        let call = Watched::new(vm, guard(&vm.lua)?.call_async::<MultiValue>((f, args)));
         let task = Task {
-            id: number(),
+            id: next_id(),
             owner: owner.clone(),
             name: Mutex::default(),
             state: AtomicU8::new(WAITING),
@@ -187,8 +182,7 @@ impl Turns {
             ended: Event::new(),
         };
         let body = AssertUnwindSafe(call).catch_unwind().boxed();
-        let world = Arc::downgrade(world);
-        Ok(Self { task: Arc::new(task), world, lua: lua.weak(), body: Some(body), thaw: None })
+        Ok(Self { task: Arc::new(task), vm: Arc::downgrade(vm), body: Some(body), thaw: None })
     }
 
     pub(crate) fn task(&self) -> &Arc<Task> {
@@ -197,15 +191,15 @@ impl Turns {
 
     /// Starts it on the world's clock.
     pub(crate) fn start(self) {
-        if let Some(world) = self.world.upgrade() {
+        if let Some(world) = self.vm.upgrade().and_then(|vm| vm.world()) {
             self.task.state.store(SUSPENDED, Ordering::Release);
             world.clock.spawn(Box::pin(self));
         }
     }
 
     /// One turn. The VM's lock is held from before the lease is taken, so that no commit comes between.
-    fn turn(&mut self, world: &Arc<World>, lua: &Lua, cx: &mut Context<'_>) -> Turn {
-        lua.exec_raw_lua(|_| {
+    fn turn(&mut self, world: &World, vm: &Vm, cx: &mut Context<'_>) -> Turn {
+        vm.hold(|| {
             let Ok(lease) = Lease::open(&world.gate, &self.task.owner, LeaseKind::Task) else {
                 return Turn::Frozen;
             };
@@ -215,7 +209,7 @@ impl Turns {
                 self.body = None;
                 return Turn::Cancelled;
             };
-            match body.as_mut().poll(cx) {
+            match vm.turn(&How::default(), None, || body.as_mut().poll(cx)) {
                 Poll::Pending => Turn::Pending,
                 Poll::Ready(result) => {
                     self.body = None;
@@ -231,8 +225,8 @@ impl Turns {
             Ok(Ok(values)) => return End::Returned(values),
             Ok(Err(_)) if self.task.is_cancelled() => return End::Cancelled,
             Ok(Err(error)) => {
-                let world = self.world.upgrade();
-                let error = script_error(&error, |file| source_of(world.as_deref()?, file));
+                let vm = self.vm.upgrade();
+                let error = script_error(&error, |file| vm.as_ref()?.source(file));
                 (error.message, error.place.map(|place| place.to_string()))
             }
             Err(_) => ("native code panicked".to_owned(), None),
@@ -254,10 +248,9 @@ impl Future for Turns {
                 ready!(Pin::new(thaw).poll(cx));
                 this.thaw = None;
             }
-            let (Some(world), Some(lua)) = (this.world.upgrade(), this.lua.try_upgrade()) else {
-                return Poll::Ready(());
-            };
-            let end = match this.turn(&world, &lua, cx) {
+            let Some(vm) = this.vm.upgrade() else { return Poll::Ready(()) };
+            let Some(world) = vm.world() else { return Poll::Ready(()) };
+            let end = match this.turn(&world, &vm, cx) {
                 Turn::Frozen => {
                     let thaw = world.gate.listen();
                     this.thaw = world.gate.is_frozen(&this.task.owner).then_some(thaw);

@@ -1,19 +1,21 @@
 -- What every script of this VM stands on: `require` that knows who asks, coroutines that can wait for native
 -- code, and no way to end the host.
-local globals, package, coroutine, os, asking, locate, pending = ...
+local globals, package, coroutine, os, asking, locate, pending, resume, wait = ...
 local error, tostring, rawset = error, tostring, rawset
 local getmetatable, setmetatable = getmetatable, setmetatable
-local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
-local isyieldable, status = coroutine.isyieldable, coroutine.status
+local create, yield, close = coroutine.create, coroutine.yield, coroutine.close
+local isyieldable = coroutine.isyieldable
+resume = resume or coroutine.resume
+wait = wait or function(_, marker) return yield(marker) end
 
 -- A coroutine of the script that waits for native code gives out mlua's marker: it is passed on to whoever
 -- drives the outermost coroutine, and what comes back is passed down.
 local function pass(co, ok, first, ...)
-    if ok and first == pending and status(co) == 'suspended' then
+    if first == pending and ok then
         if not isyieldable() then
             error('attempt to wait for native code in a coroutine that is resumed where nothing can wait', 0)
         end
-        return pass(co, resume(co, yield(first)))
+        return pass(co, resume(co, wait(co, first)))
     end
     return ok, first, ...
 end
@@ -22,15 +24,16 @@ coroutine.resume = function(co, ...)
     return pass(co, resume(co, ...))
 end
 
-local function unwrap(ok, first, ...)
+local function unwrap(co, ok, first, ...)
     if ok then return first, ... end
+    if close then close(co) end
     error(first, 0)
 end
 
 coroutine.wrap = function(body)
     local co = create(body)
     return function(...)
-        return unwrap(pass(co, resume(co, ...)))
+        return unwrap(co, pass(co, resume(co, ...)))
     end
 end
 

@@ -1,0 +1,238 @@
+//! What runs in the VM now, so that a call that was cancelled is stopped although it spins. The only file of
+//! this crate with `unsafe` in it: Lua's hook is set from another thread.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::null;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use graceful_core::Lease;
+use mlua::Lua;
+use mlua::ffi::{self, lua_State};
+use mlua::thread::{ThreadEvent, ThreadTriggers};
+
+/// How often cancelled calls are looked for, and how long after the last reload that goes on.
+const TICK: Duration = Duration::from_millis(20);
+const WATCH: Duration = Duration::from_secs(10);
+
+/// A coroutine that runs, as the watch sees it. Only followed under the turns' lock, which keeps the turn from
+/// ending and the coroutine from being collected.
+#[derive(Clone, Copy)]
+struct State(*mut lua_State);
+
+// SAFETY: the pointer is only given to `lua_sethook`, which Lua allows to be called asynchronously.
+unsafe impl Send for State {}
+
+struct Turn {
+    lease: Option<Lease>,
+    /// The coroutine the turn resumed, and those that were resumed from it, innermost last.
+    states: Vec<State>,
+}
+
+/// The turns of one VM that are under way, innermost last.
+pub(crate) struct Turns {
+    main: AtomicPtr<lua_State>,
+    running: Mutex<Vec<Turn>>,
+    watched: AtomicBool,
+    until: Mutex<Option<Instant>>,
+}
+
+thread_local! {
+    /// The turns of the VM whose code this thread runs.
+    static RUNNING: Cell<*const Turns> = const { Cell::new(null()) };
+}
+
+impl Turns {
+    /// Called while nothing runs in `lua`.
+    pub(crate) fn new(lua: &Lua) -> Arc<Self> {
+        let main = AtomicPtr::new(lua.state());
+        let turns = Self { main, running: Mutex::default(), watched: false.into(), until: Mutex::default() };
+        let turns = Arc::new(turns);
+        if cfg!(not(feature = "luajit")) {
+            let weak = Arc::downgrade(&turns);
+            lua.set_thread_event_callback(ThreadTriggers::ON_RESUME, move |_, event| {
+                if let (Some(turns), ThreadEvent::Resume(coroutine)) = (weak.upgrade(), event) {
+                    turns.runs_in(coroutine.state());
+                }
+                Ok(())
+            });
+        }
+        turns
+    }
+
+    /// A turn begins on this thread, under its lease.
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.lock().push(Turn { lease: Lease::current(), states: Vec::new() });
+        Entered { turns: self, outer: RUNNING.replace(self), _not_send: PhantomData }
+    }
+
+    /// The innermost turn runs in the main coroutine, until [`Turns::left`].
+    pub(crate) fn runs_in_main(&self) {
+        self.runs_in(self.main.load(Ordering::Relaxed));
+    }
+
+    /// What native code resumes by itself inside of a turn comes after the turn's own and is not followed.
+    fn runs_in(&self, state: *mut lua_State) {
+        if let Some(turn) = self.lock().last_mut().filter(|turn| turn.states.is_empty()) {
+            turn.states.push(State(state));
+        }
+    }
+
+    /// The coroutine of the innermost turn came back.
+    pub(crate) fn left(&self) {
+        if let Some(turn) = self.lock().last_mut() {
+            turn.states.clear();
+        }
+    }
+
+    /// Stops cancelled calls that spin, from now until a while after the last time this was called.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + WATCH);
+        if self.watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let turns = Arc::downgrade(self);
+        let watch = std::thread::Builder::new().name("graceful-lua watch".into());
+        if watch.spawn(move || watch_over(&turns)).is_err() {
+            self.watched.store(false, Ordering::Release);
+        }
+    }
+
+    fn stop_cancelled(&self) {
+        let turns = self.lock();
+        let Some(Turn { lease: Some(lease), states }) = turns.last() else { return };
+        if let Some(state) = states.last().filter(|_| lease.is_cancelled()) {
+            // SAFETY: the coroutine runs in a turn that cannot end while `turns` is locked, so it is alive;
+            // setting a hook from another thread is what Lua's own Ctrl-C handler does.
+            unsafe { ffi::lua_sethook(state.0, Some(stop_if_cancelled), ffi::LUA_MASKCOUNT, 1) };
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = until.is_none_or(|until| Instant::now() > until);
+        if over {
+            self.watched.store(false, Ordering::Release);
+        }
+        over
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn watch_over(turns: &Weak<Turns>) {
+    loop {
+        std::thread::sleep(TICK);
+        let Some(turns) = turns.upgrade() else { return };
+        turns.stop_cancelled();
+        if turns.is_over() {
+            return;
+        }
+    }
+}
+
+/// A turn; ends when dropped.
+pub(crate) struct Entered<'a> {
+    turns: &'a Turns,
+    outer: *const Turns,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        RUNNING.set(self.outer);
+        let ended = self.turns.lock().pop();
+        drop(ended);
+    }
+}
+
+fn is_cancelled() -> bool {
+    Lease::current().is_some_and(|lease| lease.is_cancelled())
+}
+
+/// Runs on the thread that runs the code, so the thread's lease is that of the code.
+unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi::lua_Debug) {
+    // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped when the error leaves it.
+    unsafe {
+        if is_cancelled() {
+            ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
+            ffi::lua_error(state);
+        }
+        ffi::lua_sethook(state, None, 0, 0);
+    }
+}
+
+/// `coroutine.resume` as Lua has it, except that the coroutine is followed and inherits the hook: on plain Lua
+/// a hook belongs to one coroutine. LuaJIT's belong to the VM and need no such thing.
+#[cfg(feature = "lua54")]
+pub(crate) fn resume(lua: &Lua) -> mlua::Result<mlua::Function> {
+    // SAFETY: `resume_followed` keeps to Lua's protocol for C functions.
+    unsafe { lua.create_c_function(resume_followed) }
+}
+
+#[cfg(feature = "lua54")]
+unsafe extern "C-unwind" fn resume_followed(state: *mut lua_State) -> std::os::raw::c_int {
+    // SAFETY: called by Lua with a live state. The coroutine is its first argument, so it stays alive. `RUNNING`
+    // is set for as long as the turn it belongs to lasts, which is longer than this call. Errors leave this frame
+    // only where nothing in it has to be dropped.
+    unsafe {
+        let co = ffi::lua_tothread(state, 1);
+        if co.is_null() {
+            ffi::lua_pushstring(state, c"bad argument #1 to 'resume' (coroutine expected)".as_ptr());
+            ffi::lua_error(state);
+        }
+        let given = ffi::lua_gettop(state) - 1;
+        if ffi::lua_checkstack(co, given) == 0 {
+            return failed(state, c"too many arguments to resume");
+        }
+        ffi::lua_xmove(state, co, given);
+        if let Some(hook) = ffi::lua_gethook(state) {
+            ffi::lua_sethook(co, Some(hook), ffi::lua_gethookmask(state), ffi::lua_gethookcount(state));
+        }
+        let turns = RUNNING.get().as_ref();
+        turns.into_iter().for_each(|turns| turns.inner(Some(State(co))));
+        let mut returned = 0;
+        let status = ffi::lua_resume(co, state, given, &mut returned);
+        turns.into_iter().for_each(|turns| turns.inner(None));
+        if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
+            ffi::lua_pushboolean(state, 0);
+            ffi::lua_xmove(co, state, 1);
+            return 2;
+        }
+        if ffi::lua_checkstack(state, returned + 1) == 0 {
+            ffi::lua_pop(co, returned);
+            return failed(state, c"too many results to resume");
+        }
+        ffi::lua_pushboolean(state, 1);
+        ffi::lua_xmove(co, state, returned);
+        returned + 1
+    }
+}
+
+#[cfg(feature = "lua54")]
+unsafe fn failed(state: *mut lua_State, message: &std::ffi::CStr) -> std::os::raw::c_int {
+    // SAFETY: called with a live state that has room for two values, which Lua gives every C function.
+    unsafe {
+        ffi::lua_pushboolean(state, 0);
+        ffi::lua_pushstring(state, message.as_ptr());
+    }
+    2
+}
+
+#[cfg(feature = "lua54")]
+impl Turns {
+    /// The innermost turn resumed one more coroutine, or that came back.
+    fn inner(&self, state: Option<State>) {
+        let mut turns = self.lock();
+        let Some(turn) = turns.last_mut() else { return };
+        match state {
+            Some(state) => turn.states.push(state),
+            None => drop(turn.states.pop()),
+        }
+    }
+}
