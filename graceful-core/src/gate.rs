@@ -159,14 +159,17 @@ impl Gate {
         Ok(inner.issue(root, kind, self.live()))
     }
 
-    /// Admits a call from inside another one at that one's generation, unless the module is frozen.
+    /// Admits a call from inside another one at that one's generation, unless the module is frozen. Where
+    /// that one `is_awaited` by whoever froze the module, it is let through, or the two would wait for each
+    /// other.
     pub(crate) fn admit_nested(
         &self,
         root: &Name,
         generation: Generation,
+        is_awaited: impl FnOnce(&BTreeSet<Name>) -> bool,
     ) -> Result<(u64, LeaseRecord), Shut> {
         let mut inner = self.lock();
-        if inner.frozen.contains(root) {
+        if inner.frozen.contains(root) && !is_awaited(&inner.frozen) {
             return Err(Shut);
         }
         Ok(inner.issue(root, LeaseKind::Nested, generation))
@@ -194,12 +197,33 @@ impl Gate {
         self.changed.notify(usize::MAX);
     }
 
-    pub(crate) fn park(&self, id: u64, parked: bool, generation: Generation) {
+    pub(crate) fn park(&self, id: u64) {
         if let Some(record) = self.lock().leases.get_mut(&id) {
-            record.parked = parked;
-            record.generation = generation;
+            record.parked = true;
         }
         self.changed.notify(usize::MAX);
+    }
+
+    /// Counts a parked lease again while it is polled, unless its module is frozen.
+    pub(crate) fn resume(&self, id: u64) -> Result<(), Shut> {
+        let inner = &mut *self.lock();
+        let Some(record) = inner.leases.get_mut(&id) else { return Ok(()) };
+        if inner.frozen.contains(&record.root) {
+            return Err(Shut);
+        }
+        record.parked = false;
+        Ok(())
+    }
+
+    /// Counts a parked lease again, at the generation that is live in that moment.
+    pub(crate) fn unpark(&self, id: u64) -> Generation {
+        let mut inner = self.lock();
+        let live = self.live();
+        if let Some(record) = inner.leases.get_mut(&id) {
+            record.parked = false;
+            record.generation = live;
+        }
+        live
     }
 
     /// Shuts the gates of `modules`.

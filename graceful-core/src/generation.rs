@@ -109,6 +109,8 @@ pub struct World {
     pub(crate) next_rank: AtomicU64,
     /// Replaced instances that are not dropped yet.
     pub(crate) lingering: Mutex<Vec<Arc<Instance>>>,
+    /// A task is there that drops them.
+    pub(crate) purging: AtomicBool,
     /// Modules that were loaded for their own sake: no entry requires them, and they stay.
     pub(crate) kept: Mutex<BTreeSet<Name>>,
     /// Modules that were unregistered although modules that stayed require them: those do not bring them back.
@@ -129,6 +131,7 @@ impl World {
             call_wait,
             next_rank: AtomicU64::new(0),
             lingering: Mutex::default(),
+            purging: AtomicBool::new(false),
             kept: Mutex::default(),
             unregistered: Mutex::default(),
         })

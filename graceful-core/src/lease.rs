@@ -1,10 +1,11 @@
 //! A lease: what a call, a task's turn or a hook holds while it runs. It pins the generation.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use event_listener::EventListener;
@@ -20,6 +21,7 @@ struct LeaseState {
     root: Name,
     kind: LeaseKind,
     generation: AtomicU64,
+    parked: AtomicBool,
     cancel: Arc<Cancel>,
     intents: Option<Arc<Intents>>,
     /// The lease it is nested in: parked with it, and out as long as it is.
@@ -72,7 +74,8 @@ impl Lease {
     ) -> Self {
         let LeaseRecord { root, generation, kind, cancel, .. } = record;
         let generation = AtomicU64::new(generation.0);
-        Self(Arc::new(LeaseState { gate, id, root, kind, generation, cancel, intents, parent }))
+        let parked = AtomicBool::new(false);
+        Self(Arc::new(LeaseState { gate, id, root, kind, generation, parked, cancel, intents, parent }))
     }
 
     /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
@@ -127,7 +130,7 @@ impl Lease {
         let (id, record) = if self.is_of_reload() {
             gate.admit_at(module, LeaseKind::Nested, self.generation())
         } else {
-            gate.admit_nested(module, self.generation())?
+            gate.admit_nested(module, self.generation(), |frozen| self.entered_one_of(frozen))?
         };
         Ok(Self::issued(gate.clone(), id, record, self.0.intents.clone(), Some(self.clone())))
     }
@@ -143,16 +146,31 @@ impl Lease {
         own || self.0.parent.as_ref().is_some_and(Lease::is_of_reload)
     }
 
-    /// Parks or unparks the call and every call it is nested in: a parked one asked for the reload that runs, so drain does not wait for
-    /// it. On return it is pinned to the generation that is live then.
+    /// Parks or unparks the call and every call it is nested in: a parked one asked for the reload that runs,
+    /// so drain does not wait for it. While one of its modules is frozen, its future is not polled, so that
+    /// it cannot go on in the middle of the next reload. On return it is pinned to the generation that is
+    /// live then.
     pub fn set_parked(&self, parked: bool) {
-        if !parked {
-            self.0.generation.store(self.0.gate.live().0, Ordering::Release);
+        self.0.parked.store(parked, Ordering::Release);
+        if parked {
+            self.0.gate.park(self.0.id);
+        } else {
+            let live = self.0.gate.unpark(self.0.id);
+            self.0.generation.store(live.0, Ordering::Release);
         }
-        self.0.gate.park(self.0.id, parked, self.generation());
         if let Some(parent) = &self.0.parent {
             parent.set_parked(parked);
         }
+    }
+
+    pub(crate) fn is_parked(&self) -> bool {
+        self.0.parked.load(Ordering::Acquire)
+    }
+
+    /// Whether it or one it is nested in entered one of `modules`.
+    fn entered_one_of(&self, modules: &BTreeSet<Name>) -> bool {
+        let above = || self.0.parent.as_ref().is_some_and(|parent| parent.entered_one_of(modules));
+        modules.contains(&self.0.root) || above()
     }
 
     /// Cancels the call: its future ends with [`CallError::Cancelled`] at its next poll; code that spins
@@ -174,7 +192,7 @@ impl Lease {
     /// Runs `future` under this lease; the lease ends with the future.
     pub fn scope<F: Future>(self, future: F) -> Leased<F> {
         let cancelled = self.0.cancel.listen();
-        Leased { future: Some(Box::pin(future)), cancelled, lease: self }
+        Leased { future: Some(Box::pin(future)), cancelled, thawed: None, lease: self }
     }
 }
 
@@ -196,6 +214,7 @@ impl Drop for Entered {
 pub struct Leased<F> {
     future: Option<Pin<Box<F>>>,
     cancelled: EventListener,
+    thawed: Option<EventListener>,
     lease: Lease,
 }
 
@@ -209,12 +228,35 @@ impl<F: Future> Future for Leased<F> {
             this.future = None;
             return Poll::Ready(Err(CallError::Cancelled { module: this.lease.root().to_string() }));
         }
+        if this.lease.is_parked() && !this.may_resume(cx) {
+            return Poll::Pending;
+        }
         let future = this.future.as_mut().expect("polled after it ended");
         let polled = future.as_mut().poll(cx);
         if polled.is_ready() {
             this.future = None;
+        } else if this.lease.is_parked() {
+            this.lease.0.gate.park(this.lease.0.id);
         }
         polled.map(Ok)
+    }
+}
+
+impl<F> Leased<F> {
+    /// Counts a parked lease while its future is polled; not as long as its module is frozen.
+    fn may_resume(&mut self, cx: &mut Context<'_>) -> bool {
+        let gate = &self.lease.0.gate;
+        loop {
+            let listener = self.thawed.get_or_insert_with(|| gate.listen());
+            if gate.resume(self.lease.0.id).is_ok() {
+                self.thawed = None;
+                return true;
+            }
+            if Pin::new(listener).poll(cx).is_pending() {
+                return false;
+            }
+            self.thawed = None;
+        }
     }
 }
 

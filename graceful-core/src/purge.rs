@@ -24,15 +24,15 @@ impl World {
     /// Whether `lease` may still reach `old`: it is pinned to a generation that sees it, and the module it
     /// entered requires it.
     pub(crate) fn holds(&self, lease: &LeaseRecord, old: &Arc<Instance>) -> bool {
-        self.may_come(lease, old) && self.reaches(&lease.root, &old.name, lease.generation)
+        matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
+            && self.may_come(lease, old)
+            && self.reaches(&lease.root, &old.name, lease.generation)
     }
 
-    /// Whether a call in flight may come to `old` yet, by a require or a handle that it has not used so far:
+    /// Whether a call in flight, a task's turn or a hook may come to `old` yet, by a require or a handle that it has not used so far:
     /// it began in a generation that sees it. That keeps it in memory, but is not held against a reload.
     fn may_come(&self, lease: &LeaseRecord, old: &Arc<Instance>) -> bool {
-        matches!(lease.kind, LeaseKind::Call | LeaseKind::Nested)
-            && !lease.parked
-            && old.lives_at(lease.generation)
+        !lease.parked && old.lives_at(lease.generation)
     }
 
     fn reaches(&self, root: &Name, target: &Name, generation: Generation) -> bool {

@@ -63,7 +63,7 @@ fn tx_03_requires_of_live_code_and_a_failing_reload_do_not_lock_each_other_out()
         puppet
             .set("main", Play::plain().requires(&["a"]).stage(|_| async { Err(ScriptError::runtime("no")) }));
         puppet.set("a", Play::plain());
-        for _ in 0..3000 {
+        for _ in 0..500 {
             time.block_on(engine.reload(ReloadOptions::default())).unwrap_err();
         }
         stop.store(true, Ordering::Relaxed);
@@ -132,7 +132,7 @@ fn scope_02_whoever_reads_status_meanwhile_hides_no_task_from_the_release() {
         })
     });
     let readers: Vec<_> = readers.collect();
-    for round in 1..400 {
+    for round in 1..150 {
         edit();
         time.block_on(engine.reload(ReloadOptions::default())).unwrap();
         assert_eq!(released.load(Ordering::SeqCst), round * 20, "in round {round}");

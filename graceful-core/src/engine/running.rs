@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::{Inner, Outcomes};
+use crate::lease::Lease;
 use crate::report::ReloadOptions;
 
 /// The reload that runs. The engine owns it; whoever waits for it drives it.
@@ -90,6 +91,10 @@ impl Future for Reload {
                 Ok((running, own)) => {
                     if own {
                         this.options = None;
+                        if Lease::current().is_some_and(|lease| lease.is_parked()) {
+                            // Parked, its caller may be stopped by the very freeze of this reload.
+                            this.engine.world.clock.spawn(Box::pin(running.outcome.clone().map(drop)));
+                        }
                     }
                     this.running = Some(running);
                 }

@@ -33,9 +33,11 @@ impl Transaction {
         self.shut_at = Some(self.world.clock.now());
         self.world.gate.shut(&self.gated);
         self.world.emit(EventKind::GatesShut { modules: self.gated.iter().cloned().collect() });
-        let cancelled = self.wait_idle(&[LeaseKind::Call, LeaseKind::Nested]).await?;
+        let cancels = self.options.drain == DrainPolicy::Cancel;
+        let cancelled = self.wait_idle(&[LeaseKind::Call, LeaseKind::Nested], cancels).await?;
         self.world.gate.freeze(&self.gated);
-        self.wait_idle(&[LeaseKind::Task, LeaseKind::Nested]).await?;
+        // Calls again: one that was parked may have been on its way back.
+        self.wait_idle(&[LeaseKind::Task, LeaseKind::Nested, LeaseKind::Call], false).await?;
         for txn in self.staging.iter().flat_map(|staging| staging.txns.values()) {
             txn.quiesce(&self.gated).await;
         }
@@ -43,7 +45,7 @@ impl Transaction {
         Ok(())
     }
 
-    async fn wait_idle(&mut self, kinds: &[LeaseKind]) -> Result<usize, Failure> {
+    async fn wait_idle(&mut self, kinds: &[LeaseKind], cancels: bool) -> Result<usize, Failure> {
         let mut cancelled = 0;
         loop {
             let listener = self.world.gate.listen();
@@ -52,7 +54,7 @@ impl Transaction {
                 return Ok(cancelled);
             }
             let mut left = self.deadline.saturating_sub(self.world.clock.now());
-            if self.options.drain == DrainPolicy::Cancel && cancelled == 0 {
+            if cancels && cancelled == 0 {
                 // Half of the exclusive time is for calls to end by themselves, the rest for cancelled ones.
                 left = left.saturating_sub(self.engine.limits.exclusive / 2);
                 if left.is_zero() {
