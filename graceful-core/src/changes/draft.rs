@@ -245,8 +245,8 @@ impl<'a> Draft<'a> {
         if let Some(at) = self.wrong.iter().position(|(name, _)| reachable.contains(name)) {
             return Err(self.wrong.swap_remove(at).1);
         }
-        let is_spare = |name: &Name, _: &mut Load| !reachable.contains(name);
-        self.spare = self.loads.extract_if(.., is_spare).collect();
+        let loads = std::mem::take(&mut self.loads).into_iter();
+        (self.loads, self.spare) = loads.partition(|(name, _)| reachable.contains(name));
         Ok(())
     }
 
