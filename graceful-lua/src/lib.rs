@@ -36,6 +36,8 @@ mod module;
 mod stage;
 mod handle;
 mod backend;
+#[cfg(test)]
+mod testing;
 
 pub use backend::{LuaBackend, LuaBackendBuilder};
 pub use handle::LuaFunction;

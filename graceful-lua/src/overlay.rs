@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use graceful_core::{Lease, LeaseKind, Name, TxnCx};
 use mlua::{Function, Lua, Table, Value};
@@ -39,6 +39,7 @@ impl Overlay {
 /// One transaction's part in this VM.
 pub(crate) struct Open {
     pub(crate) cx: TxnCx,
+    vm: Weak<Vm>,
     changes: Table,
     staged: Mutex<BTreeMap<Name, Arc<Record>>>,
     /// A turn is under way and the changes are in. Only touched under the VM's lock.
@@ -58,10 +59,10 @@ pub(crate) struct Veil {
 }
 
 impl Open {
-    pub(crate) fn new(vm: &Vm, cx: TxnCx) -> mlua::Result<Arc<Self>> {
+    pub(crate) fn new(vm: &Arc<Vm>, cx: TxnCx) -> mlua::Result<Arc<Self>> {
         let changes = vm.overlay.open.call(())?;
         let (staged, inside, over) = Default::default();
-        Ok(Arc::new(Self { cx, changes, staged, inside, over }))
+        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, staged, inside, over }))
     }
 
     /// `record` is being staged; `state` is what it shares with the live version.
@@ -102,6 +103,15 @@ impl Open {
     /// From here on its code runs like any other.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Open {
+    /// Whoever drops it may not wait for the VM's lock.
+    fn drop(&mut self) {
+        if let Some(vm) = self.vm.upgrade() {
+            vm.grave.bury_table(self.changes.clone());
+        }
     }
 }
 

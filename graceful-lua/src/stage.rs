@@ -1,11 +1,14 @@
 //! One transaction: stages the new top levels beside the live generation, then commits or drops them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
+use graceful_core::{
+    EventKind, Export, LeaseKind, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx,
+};
 use mlua::{Table, Value};
 
 use crate::compile::Chunk;
@@ -20,26 +23,60 @@ use crate::vm::Vm;
 /// How much of a table a module exports is copied out.
 const EXPORTED: usize = 1000;
 
+/// How long a turn may last before a reload no longer blocks for it, and how often it looks again.
+const PATIENCE: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
+
 /// This backend's part of one transaction.
 pub(crate) struct LuaTxn {
     vm: Arc<Vm>,
-    open: Result<Arc<Open>, String>,
+    cx: TxnCx,
+    /// Made when the first module is staged.
+    open: Mutex<Option<Arc<Open>>>,
 }
 
 impl LuaTxn {
     pub(crate) fn begin(vm: &Arc<Vm>, cx: TxnCx) -> Self {
-        let open = vm.hold(|| {
-            vm.grave.clear(&vm.records);
-            Open::new(vm, cx)
-        });
-        let open = open.map_err(|error| error.to_string());
-        vm.set_open(open.as_ref().ok().cloned());
         vm.turns.watch();
-        Self { vm: vm.clone(), open }
+        Self { vm: vm.clone(), cx, open: Mutex::default() }
     }
 
-    fn open(&self) -> Result<&Arc<Open>, ScriptError> {
-        self.open.as_ref().map_err(|text| ScriptError::new(ScriptErrorKind::Memory, text.clone()))
+    /// Called under the VM's lock.
+    fn open(&self) -> mlua::Result<Arc<Open>> {
+        let mut slot = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*slot {
+            return Ok(open.clone());
+        }
+        self.vm.grave.clear(&self.vm.records);
+        let open = Open::new(&self.vm, self.cx.clone())?;
+        self.vm.set_open(Some(open.clone()));
+        Ok(slot.insert(open).clone())
+    }
+
+    /// Waits for a turn that does not end, without blocking the thread for it. Such a task is cancelled in the
+    /// end, or no reload could ever mend it; such a call fails the reload.
+    async fn free(&self) -> Result<(), ScriptError> {
+        let Some(world) = self.vm.world() else { return Ok(()) };
+        let began = Instant::now();
+        while let Some((lease, lasts)) = self.vm.turns.hog(PATIENCE) {
+            if began.elapsed() > self.cx.stage_budget / 2 {
+                let name = lease.as_ref().map_or("the host", |lease| lease.root().as_str());
+                let text = format!("code of `{name}` has kept the VM for {lasts:?} without yielding");
+                match &lease {
+                    Some(lease) if lease.kind() == LeaseKind::Task => {
+                        if !lease.is_cancelled() {
+                            let module = Some(lease.root().clone());
+                            let message = format!("{text}: the task is cancelled");
+                            world.emit(EventKind::Warning { module, message });
+                            lease.cancel();
+                        }
+                    }
+                    _ => return Err(ScriptError::new(ScriptErrorKind::Timeout, text)),
+                }
+            }
+            world.clock.sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Makes the Lua side of the record, with the state of the live version.
@@ -129,17 +166,19 @@ fn is_small(value: &Value, left: &mut usize) -> bool {
 #[async_trait]
 impl Txn for LuaTxn {
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
-        let (vm, open) = (&self.vm, self.open()?);
+        self.free().await?;
+        let vm = &self.vm;
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
         let prepared = vm.hold(|| {
-            let kept = self.prepare(open, &cx)?;
+            let open = self.open()?;
+            let kept = self.prepare(&open, &cx)?;
             let require = vm.table(kept.record.id)?.raw_get("require")?;
-            Ok::<_, mlua::Error>((kept, require))
+            Ok::<_, mlua::Error>((open, kept, require))
         });
-        let (kept, require) = prepared.map_err(|error| vm.script_error(&error))?;
+        let (open, kept, require) = prepared.map_err(|error| vm.script_error(&error))?;
         let record = &kept.record;
         let how = How {
-            veil: Some(Veil::staging(open, record, require)),
+            veil: Some(Veil::staging(&open, record, require)),
             budget: Some(open.cx.stage_budget),
             staging: true,
         };
@@ -179,12 +218,13 @@ impl Txn for LuaTxn {
     fn commit(&self, swap: &mut dyn FnMut()) {
         let vm = &self.vm;
         let claims = vm.hold(|| {
-            let Ok(open) = &self.open else {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some(open) = open else {
                 swap();
                 return Vec::new();
             };
             let limit = vm.lua.set_memory_limit(0).ok();
-            let claims = vm.globals.claim(vm, open).unwrap_or_default();
+            let claims = vm.globals.claim(vm, &open).unwrap_or_default();
             open.pour(vm).expect("tables of the VM are written raw");
             swap();
             vm.set_open(None);
@@ -201,9 +241,11 @@ impl Txn for LuaTxn {
         }
     }
 
+    /// Takes no lock of the VM: code that spins may hold it.
     fn rollback(&self) {
-        self.vm.set_open(None);
-        self.vm.hold(|| self.vm.grave.clear(&self.vm.records));
+        if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.vm.set_open(None);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ unsafe impl Send for State {}
 
 struct Turn {
     lease: Option<Lease>,
+    began: Instant,
     /// The coroutine the turn resumed, and those that were resumed from it, innermost last.
     states: Vec<State>,
 }
@@ -65,7 +66,7 @@ impl Turns {
 
     /// A turn begins on this thread, under its lease.
     pub(crate) fn enter(&self) -> Entered<'_> {
-        self.lock().push(Turn { lease: Lease::current(), states: Vec::new() });
+        self.lock().push(Turn { lease: Lease::current(), began: Instant::now(), states: Vec::new() });
         Entered { turns: self, outer: RUNNING.replace(self), _not_send: PhantomData }
     }
 
@@ -88,6 +89,13 @@ impl Turns {
         }
     }
 
+    /// The lease of the turn that has kept the VM for longer than `most`, and how long that is.
+    pub(crate) fn hog(&self, most: Duration) -> Option<(Option<Lease>, Duration)> {
+        let turns = self.lock();
+        let outermost = turns.first().filter(|turn| turn.began.elapsed() > most)?;
+        Some((outermost.lease.clone(), outermost.began.elapsed()))
+    }
+
     /// Stops cancelled calls that spin, from now until a while after the last time this was called.
     pub(crate) fn watch(self: &Arc<Self>) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + WATCH);
@@ -103,7 +111,7 @@ impl Turns {
 
     fn stop_cancelled(&self) {
         let turns = self.lock();
-        let Some(Turn { lease: Some(lease), states }) = turns.last() else { return };
+        let Some(Turn { lease: Some(lease), states, .. }) = turns.last() else { return };
         if let Some(state) = states.last().filter(|_| lease.is_cancelled()) {
             // SAFETY: the coroutine runs in a turn that cannot end while `turns` is locked, so it is alive;
             // setting a hook from another thread is what Lua's own Ctrl-C handler does.

@@ -45,6 +45,10 @@ impl App {
                     .function("count", move |_| {
                         Ok(Value::Int(calls.fetch_add(1, Ordering::SeqCst) as i64 + 1))
                     })
+                    .async_function("nap", |_| async {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        Ok(Value::Null)
+                    })
                     .async_function("later", |mut args| async move { Ok(args.remove(0)) }))
             })
             .build();
@@ -579,34 +583,50 @@ fn scope_05_a_thousand_reloads_leave_no_more_memory_than_the_first() {
     assert!(app.global("g0").is_nil());
 }
 
-/// A call that spins in coroutines inside coroutines, under the drain policy that cancels calls.
+/// A call that spins, in coroutines inside coroutines, while its module is drained under the policy that cancels.
 #[test]
 fn call_04_a_cancelled_call_that_spins_is_stopped() {
     let spins = [
         "while true do end",
         "while true do pcall(function() while true do end end) end",
         "coroutine.wrap(function() coroutine.wrap(function() while true do pcall(error) end end)() end)()",
-        "kept = kept or coroutine.create(function() coroutine.yield() while true do end end)
-            coroutine.resume(kept) coroutine.resume(kept)",
+        "kept = coroutine.create(function() coroutine.yield() while true do end end)
+            while true do coroutine.resume(kept) end",
     ];
     for spin in spins {
         let text = |n: u32| {
             format!(
                 "local kept
                 require('graceful').register_module('main', {{ drain = true }})
-                return {{ spin = function() {spin} end, n = function() return {n} end }}"
+                return {{ spin = function() require('store').nap() {spin} end, n = function() return {n} end }}"
             )
         };
         let app = App::started(&[("main", &text(1))]);
         let engine = app.engine.clone();
-        let call = std::thread::spawn(move || engine.call_blocking("main", "spin", vec![]));
-        while app.engine.status().modules[0].in_flight == 0 {
+        let clock = app.clock.clone();
+        let call = std::thread::spawn(move || clock.block_on(engine.call("main", "spin", vec![])));
+        while app.engine.status().modules.iter().all(|module| module.in_flight == 0) {
             std::thread::yield_now();
         }
         app.put("main", &text(2));
         let options = ReloadOptions { drain: DrainPolicy::Cancel, ..ReloadOptions::default() };
         app.clock.block_on(app.engine.reload(options)).unwrap();
-        assert!(matches!(call.join().unwrap(), Err(CallError::Cancelled { .. })), "{spin}");
+        let ended = call.join().unwrap();
+        assert!(matches!(ended, Err(CallError::Cancelled { .. })), "{spin}: {ended:?}");
         assert_eq!(app.call("main", "n"), int(2));
     }
+}
+
+#[test]
+fn a_reload_does_not_hang_for_a_call_that_keeps_the_vm() {
+    let text = "return { spin = function(n) local t = os.clock() while os.clock() < t + 1 do end return 'done' end }";
+    let app = App::started(&[("main", text)]);
+    let engine = app.engine.clone();
+    let call = std::thread::spawn(move || engine.call_blocking("main", "spin", vec![]));
+    std::thread::sleep(Duration::from_millis(50));
+    let error = app.edit("main", &format!("{text} -- 2")).unwrap_err();
+    assert_eq!(load_error(&error).kind, ScriptErrorKind::Timeout);
+    assert!(load_error(&error).message.contains("`main` has kept the VM"), "{error:?}");
+    assert_eq!(call.join().unwrap().unwrap(), "done".into());
+    app.reload().unwrap();
 }
