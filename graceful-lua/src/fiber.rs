@@ -1,5 +1,6 @@
 //! `require('fiber')`: tasks, after the fibers of the Tarantool world.
 
+mod drive;
 mod task;
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use mlua::{
 
 use crate::caller::{Caller, Ties, defer, running_kind};
 use crate::value::to_lua;
-use task::{End, Task, Turns};
+use drive::Drive;
+use task::{End, Task};
 
 /// Weak in its values, so that a task has one handle for as long as a script holds it.
 const HANDLES: &str = "graceful.fibers";
@@ -92,11 +94,11 @@ fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
 
 fn start(lua: &Lua, caller: &Caller, f: Function, args: MultiValue) -> mlua::Result<AnyUserData> {
     let scope: Arc<Scope> = caller.scope()?;
-    let turns = Turns::new(&caller.ties.vm()?, scope.owner(), f, args)?;
-    let task = turns.task().clone();
+    let drive = Drive::new(&caller.ties.vm()?, scope.owner(), f, args)?;
+    let task = drive.task().clone();
     let fiber = handle(lua, task.clone())?;
     scope.add(task);
-    scope.defer(move || turns.start());
+    scope.defer(move || drive.start());
     Ok(fiber)
 }
 
@@ -148,7 +150,7 @@ fn naming(task: Arc<Task>, name: Option<String>) -> Option<String> {
             task.set_name(name);
             None
         }
-        None => Some(task.name().unwrap_or_else(|| task.id().to_string())),
+        None => Some(task.title()),
     }
 }
 
@@ -183,3 +185,6 @@ impl UserData for Fiber {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl Route {
         Ok(Watched::new(vm, guard(&vm.lua)?.call_async::<mlua::Value>((f, args))))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod state;
 mod globals;
 mod compile;
 mod vm;
+mod patience;
 mod ground;
 // what scripts see
 mod import;

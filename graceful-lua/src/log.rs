@@ -74,3 +74,6 @@ fn place(lua: &Lua) -> Option<String> {
         Some(format!("{file}:{line}"))
     })?
 }
+
+#[cfg(test)]
+mod tests;

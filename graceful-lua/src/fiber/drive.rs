@@ -1,0 +1,139 @@
+//! What drives a task: each poll of its Lua call is a turn under a lease of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+use event_listener::EventListener;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use graceful_core::{Lease, LeaseKind, Name, Value, World};
+use mlua::{Function, MultiValue};
+
+use super::task::{End, Running, Task};
+use crate::error::guard;
+use crate::run::{How, Watched};
+use crate::value::from_lua;
+use crate::vm::Vm;
+
+type Ended<T> = std::thread::Result<mlua::Result<T>>;
+
+/// Drives a task. Dropped before its end it cancels it. Holds the VM weakly: a task that waits for ever must
+/// not keep alive what nobody else needs.
+pub(super) struct Drive {
+    task: Arc<Task>,
+    vm: Weak<Vm>,
+    body: Option<BoxFuture<'static, Ended<MultiValue>>>,
+    thaw: Option<EventListener>,
+}
+
+enum Turn {
+    Frozen,
+    Pending,
+    Ended(Ended<Vec<Value>>),
+    Cancelled,
+}
+
+impl Drive {
+    /// A task of module `owner` that will call `f(args)`.
+    pub(super) fn new(vm: &Arc<Vm>, owner: &Name, f: Function, args: MultiValue) -> mlua::Result<Self> {
+        let call = guard(&vm.lua)?.call_async::<MultiValue>((f, args));
+        let body = AssertUnwindSafe(call).catch_unwind().boxed();
+        Ok(Self { task: Task::new(vm, owner), vm: Arc::downgrade(vm), body: Some(body), thaw: None })
+    }
+
+    pub(super) fn task(&self) -> &Arc<Task> {
+        &self.task
+    }
+
+    /// Starts it on the world's clock.
+    pub(super) fn start(self) {
+        if let Some(world) = self.vm.upgrade().and_then(|vm| vm.world()) {
+            self.task.started();
+            world.clock.spawn(Box::pin(self));
+        }
+    }
+
+    /// One turn. The VM's lock is held from before the lease is taken, so that no commit comes between.
+    fn turn(&mut self, world: &Arc<World>, vm: &Arc<Vm>, cx: &mut Context<'_>) -> Turn {
+        let task = self.task.clone();
+        vm.hold(|| {
+            let Ok(lease) = Lease::open(&world.gate, task.owner(), LeaseKind::Task) else {
+                return Turn::Frozen;
+            };
+            let _running = Running::enter(&task, &lease);
+            let _entered = lease.enter();
+            vm.turn(&How::default(), None, || self.poll_body(vm, cx))
+        })
+    }
+
+    fn poll_body(&mut self, vm: &Arc<Vm>, cx: &mut Context<'_>) -> Turn {
+        let Some(body) = self.body.as_mut().filter(|_| !self.task.is_cancelled()) else {
+            self.body = None;
+            return Turn::Cancelled;
+        };
+        let polled = Pin::new(&mut Watched::new(vm, body)).poll(cx);
+        let Poll::Ready(result) = polled else { return Turn::Pending };
+        self.body = None;
+        let plain = |values: MultiValue| values.iter().map_while(|value| from_lua(value).ok()).collect();
+        Turn::Ended(result.map(|result| result.map(plain)))
+    }
+
+    fn ended(&self, vm: &Vm, result: Ended<Vec<Value>>) -> End {
+        let (message, place) = match result {
+            Ok(Ok(values)) => return End::Returned(values),
+            Ok(Err(_)) if self.task.is_cancelled() => return End::Cancelled,
+            Ok(Err(error)) => {
+                let error = vm.hold(|| vm.script_error(&error));
+                (error.message, error.place.map(|place| place.to_string()))
+            }
+            Err(_) => ("native code panicked".to_owned(), None),
+        };
+        let (module, fiber, place) = (self.task.owner().as_str(), self.task.title(), place.as_deref());
+        tracing::error!(target: "graceful::fiber", module, fiber, place, "fiber failed: {message}");
+        End::Failed(message)
+    }
+}
+
+impl Future for Drive {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.task.listens(cx);
+        loop {
+            if let Some(thaw) = &mut this.thaw {
+                ready!(Pin::new(thaw).poll(cx));
+                this.thaw = None;
+            }
+            let Some((vm, world)) = this.vm.upgrade().and_then(|vm| vm.world().map(|world| (vm, world)))
+            else {
+                return Poll::Ready(());
+            };
+            let end = match this.turn(&world, &vm, cx) {
+                Turn::Frozen => {
+                    let thaw = world.gate.listen();
+                    this.thaw = world.gate.is_frozen(this.task.owner()).then_some(thaw);
+                    continue;
+                }
+                Turn::Pending if this.task.is_cancelled() => continue,
+                Turn::Pending => return Poll::Pending,
+                Turn::Ended(result) => this.ended(&vm, result),
+                Turn::Cancelled => End::Cancelled,
+            };
+            this.task.end(end);
+            return Poll::Ready(());
+        }
+    }
+}
+
+impl Drop for Drive {
+    /// Whoever drops it early runs what the task left to be closed.
+    fn drop(&mut self) {
+        if let (Some(body), Some(vm)) = (self.body.take(), self.vm.upgrade()) {
+            vm.turn(&How::default(), None, || drop(body));
+        }
+        self.task.end(End::Cancelled);
+    }
+}
