@@ -74,7 +74,7 @@ impl Time {
     pub fn settle(&self) {
         match self {
             Time::Manual(clock) => clock.run_until_stalled(),
-            Time::Tokio(_) => std::thread::sleep(Duration::from_millis(20)),
+            Time::Tokio(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
 

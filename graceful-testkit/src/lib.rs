@@ -5,11 +5,13 @@
 //!
 //! The author of a backend implements [`Subject`] and runs the whole suite on it:
 //!
-//! ```ignore
-//! struct MySubject;
-//! impl graceful_testkit::Subject for MySubject { /* backend, dialect, capabilities */ }
-//! graceful_testkit::conformance!(MySubject);
 //! ```
+//! use graceful_testkit::FakeSubject; // yours: a backend, a dialect, what it can do
+//! graceful_testkit::conformance!(FakeSubject);
+//! # fn main() {}
+//! ```
+//!
+//! [`faults`] fails any step of a reload on demand, and [`sim`] plays histories drawn from a seed.
 
 pub mod op;
 pub mod script;

@@ -44,7 +44,7 @@ pub fn call_04_a_module_may_ask_to_be_drained<S: Subject>() {
 }
 
 fn drained_app<S: Subject>() -> App {
-    let limits = Limits { exclusive: Duration::from_millis(400), ..Limits::default() };
+    let limits = Limits { exclusive: Duration::from_millis(800), ..Limits::default() };
     let web = |tag: &str| {
         let slow = [note("in"), wait("go"), ret(tag)];
         Script::new("web").function("slow", slow).function("quick", [ret(tag)]).before_reload([])

@@ -10,7 +10,7 @@ use crate::{App, Script, Subject};
 
 fn short() -> Limits {
     let ms = Duration::from_millis;
-    Limits { hook: ms(300), exclusive: ms(600), call_wait: ms(2000), ..Limits::default() }
+    Limits { hook: ms(500), exclusive: ms(1000), call_wait: ms(3000), ..Limits::default() }
 }
 
 /// A module whose reload hooks note their name and `tag`.
@@ -192,7 +192,7 @@ fn stopped<S: Subject>(hook: &str, op: Op) {
 /// HOOK-05: each hook within its share, all of them together not.
 pub fn hook_05_the_exclusive_part_has_one_budget<S: Subject>() {
     needs!(S: hooks, waits);
-    let slow = |name: &str| Script::new(name).after_reload([sleep(250)]);
+    let slow = |name: &str| Script::new(name).after_reload([sleep(400)]);
     let mut app = App::of::<S>().limits(short());
     for name in ["a", "b", "c", "d"] {
         app = app.module(slow(name));
@@ -203,7 +203,7 @@ pub fn hook_05_the_exclusive_part_has_one_budget<S: Subject>() {
     }
     let (before, error) = (app.digest(), app.must_fail());
     assert_eq!(error.code().0, "GR0106", "{error}");
-    assert!(error.report.pause >= Duration::from_millis(500), "{:?}", error.report.pause);
+    assert!(error.report.pause >= Duration::from_millis(900), "{:?}", error.report.pause);
     assert_eq!(app.digest(), before);
 }
 

@@ -10,11 +10,17 @@ use crate::{App, Script, Subject};
 
 const WHILE: Duration = Duration::from_millis(40);
 
-/// Whether entry `n` of the state of `hits` still grows.
-fn grows(app: &App) -> bool {
+/// Whether entry `n` of the state of `hits` stays as it is.
+fn stays(app: &App) -> bool {
     let then = app.ask("hits", "n");
     app.time().pass(WHILE);
-    app.ask("hits", "n") != then
+    app.ask("hits", "n") == then
+}
+
+/// Waits for entry `n` of the state of `hits` to grow.
+fn grows(app: &App) {
+    let then = app.ask("hits", "n");
+    app.until("growth", || app.ask("hits", "n") != then);
 }
 
 fn hits() -> Script {
@@ -47,10 +53,12 @@ fn cancelled_and_awaited<S: Subject>(body: Vec<Op>) {
     let app = App::of::<S>().module(first).start();
     app.until("tick", || app.ask("hits", "n") != Value::Null);
     app.trace().clear();
+    let old = app.engine().world().live("hits").unwrap().scope.resources();
     app.edit(hits());
     app.must_reload();
+    assert!(old.iter().all(|task| task.is_done()), "its end was not awaited");
     in_order(&app.trace().text(), &["commit", "released hits task", "end committed"]);
-    assert!(!grows(&app), "the task of the old generation still runs");
+    assert!(stays(&app), "the task of the old generation still runs");
 }
 
 /// SCOPE-02: what the new generation did not take over is cancelled and awaited.
@@ -75,7 +83,7 @@ pub fn scope_02_a_task_that_spins_is_cancelled_too<S: Subject>() {
     let app = App::of::<S>().module(hits().top([spawn([inc("n"), sleep(30), Op::Spin])])).start();
     app.edit(hits());
     app.must_reload();
-    assert!(!grows(&app));
+    assert!(stays(&app));
 }
 
 /// SCOPE-02: a task the new code starts anew is not the old one.
@@ -88,7 +96,7 @@ pub fn scope_02_tasks_do_not_pile_up<S: Subject>() {
         app.must_reload();
         assert_eq!(app.engine().world().live("hits").unwrap().scope.count("task"), 1);
     }
-    assert!(grows(&app));
+    grows(&app);
 }
 
 /// SCOPE-02: routes go, globals get their earlier value back.
@@ -120,12 +128,12 @@ pub fn scope_03_a_task_kept_in_the_state_is_taken_over<S: Subject>() {
         app.edit(ticking().comment(&n.to_string()));
         app.must_reload();
         in_order(&app.trace().text(), &["commit", "handed over hits task"]);
-        assert!(grows(&app));
+        grows(&app);
         assert_eq!(app.engine().world().live("hits").unwrap().scope.count("task"), 1);
     }
     app.ask("hits", "stop");
     app.until("end of the task", || app.engine().world().live("hits").unwrap().scope.count("task") == 0);
-    assert!(!grows(&app));
+    assert!(stays(&app));
     assert_eq!(app.call("hits", "stop"), Ok(Value::Null), "cancelling a finished task is no error");
 }
 
@@ -140,7 +148,7 @@ pub fn scope_03_a_taken_over_task_takes_a_new_lease_each_time<S: Subject>() {
     for tag in ["two", "three", "four"] {
         app.edit(db(tag));
         app.must_reload();
-        assert!(grows(&app));
+        grows(&app);
         let mut held = Vec::new();
         app.until("nothing held", || {
             held = app.status().modules.into_iter().flat_map(|module| module.held).collect();
@@ -156,7 +164,7 @@ pub fn scope_03_a_cancel_in_a_reload_that_fails_did_not_happen<S: Subject>() {
     let app = App::of::<S>().module(ticking()).start();
     app.edit(ticking().after_reload([cancel("task"), throw("no")]));
     app.must_fail();
-    assert!(grows(&app));
+    grows(&app);
     app.edit(ticking().after_reload([cancel("task")]));
     app.must_reload();
     app.until("end of the task", || app.engine().world().live("hits").unwrap().scope.count("task") == 0);

@@ -90,7 +90,7 @@ pub fn tx_02_a_syntax_error_has_file_line_column_and_source_line<S: Subject>() {
 }
 
 fn fails_at_load<S: Subject>(op: Op, code: &str) {
-    let limits = Limits { stage: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { stage: Duration::from_millis(1000), ..Limits::default() };
     let app = App::of::<S>().module(serving("one")).limits(limits).start();
     let before = app.digest();
     app.edit(serving("two").top([op]));
