@@ -26,7 +26,7 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
 /// Files that may contain `unsafe`, with the reason why.
 const UNSAFE_FILES: &[(&str, &str)] = &[(
-    "graceful-lua/src/interrupt.rs",
+    "graceful-lua/src/turns.rs",
     "a hook is set in a Lua that spins on another thread: nothing safe does that",
 )];
 
