@@ -69,7 +69,11 @@ fn lua(settings: &BackendSettings, memory: Option<usize>) -> Result<LuaBackend, 
 /// Lua's libraries by the names scripts know them under.
 fn libraries(names: &[String]) -> Result<StdLib, HostError> {
     let known = [
+        #[cfg(feature = "lua54")]
         ("coroutine", StdLib::COROUTINE),
+        // A part of the base library there.
+        #[cfg(feature = "luajit")]
+        ("coroutine", StdLib::NONE),
         ("table", StdLib::TABLE),
         ("io", StdLib::IO),
         ("os", StdLib::OS),
