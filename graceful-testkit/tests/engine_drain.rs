@@ -256,3 +256,15 @@ fn hook_04_a_parked_caller_may_wait_for_the_reload_itself() {
     });
     assert_eq!(theatre.time.block_on(asked).unwrap(), (2, 2));
 }
+
+#[test]
+fn hook_05_code_that_holds_its_vm_for_ever_fails_the_reload_at_its_deadline() {
+    let theatre = theatre();
+    theatre.puppet.held.store(true, Ordering::SeqCst);
+    let reload = theatre.time.spawn(theatre.engine.reload(ReloadOptions::default()));
+    theatre.time.pass(ms(4100));
+    assert!(reload.is_done(), "its gates stay shut for ever");
+    let error = reload.join().unwrap_err();
+    assert_eq!((error.code().0, error.report.outcome), ("GR0108", Outcome::Refused));
+    assert_eq!(theatre.call("db", "get").unwrap(), Value::Int(1));
+}

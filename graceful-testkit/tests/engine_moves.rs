@@ -10,6 +10,7 @@ use graceful_core::*;
 use puppet::{Play, Theatre};
 
 type Log = Arc<Mutex<Vec<String>>>;
+type Finalize = fn() -> puppet::Work<Result<(), HookError>>;
 
 struct Noted(Log, bool);
 
@@ -80,7 +81,7 @@ fn reg_11_a_module_that_moves_to_another_language_begins_there_and_ends_here() {
 
 #[test]
 fn reg_09_a_finalize_that_fails_hangs_or_panics_is_told_and_the_module_is_gone() {
-    let failing: [fn() -> puppet::Work<Result<(), HookError>>; 3] = [
+    let failing: [Finalize; 3] = [
         || Box::pin(async { Err("no".into()) }),
         || Box::pin(std::future::pending()),
         || Box::pin(async { panic!("no") }),

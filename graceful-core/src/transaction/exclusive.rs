@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 
 use super::{Failure, Transaction};
 use crate::event::{EventKind, Phase};
@@ -38,8 +38,13 @@ impl Transaction {
         self.world.gate.freeze(&self.gated);
         // Calls again: one that was parked may have been on its way back.
         self.wait_idle(&[LeaseKind::Task, LeaseKind::Nested, LeaseKind::Call], false).await?;
-        for txn in self.staging.iter().flat_map(|staging| staging.txns.values()) {
-            txn.quiesce(&self.gated).await;
+        let txns = self.staging.iter().flat_map(|staging| staging.txns.clone());
+        for (language, txn) in txns.collect::<Vec<_>>() {
+            let late = self.world.clock.sleep(self.left());
+            if let Either::Right(_) = select(txn.quiesce(&self.gated), late).await {
+                let holders = vec![format!("{language} code that does not yield")];
+                return Err(Failure::DrainTimeout { holders, deadline: self.engine.limits.exclusive });
+            }
         }
         self.world.emit(EventKind::Drained { cancelled });
         Ok(())

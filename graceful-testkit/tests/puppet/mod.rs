@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::disallowed_types, reason = "tests")]
 
-use std::any::Any;
+mod module;
+mod theatre;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -12,6 +14,9 @@ use futures_util::future::BoxFuture;
 use graceful_core::module::Require;
 use graceful_core::source::SourceError;
 use graceful_core::*;
+use module::PuppetModule;
+#[allow(unused_imports, reason = "not every test file has a stage")]
+pub use theatre::Theatre;
 
 pub type Work<T> = BoxFuture<'static, T>;
 type Stage = Arc<dyn Fn(Arc<StageCx>) -> Work<Result<(), ScriptError>> + Send + Sync>;
@@ -114,7 +119,8 @@ pub struct Puppet {
     plays: Mutex<BTreeMap<Name, (u64, Play)>>,
     revision: Mutex<u64>,
     engine: OnceLock<(Weak<World>, Weak<dyn Control>)>,
-    pub rollbacks: Mutex<u64>,
+    /// Its VM is held by code that never lets go.
+    pub held: Arc<std::sync::atomic::AtomicBool>,
     pub on_commit: Mutex<Option<Box<dyn Fn() + Send + Sync>>>,
 }
 
@@ -184,12 +190,13 @@ impl Backend for Puppet {
     }
     fn begin(&self, _: TxnCx) -> Box<dyn Txn> {
         let (world, _) = self.engine.get().unwrap().clone();
-        Box::new(PuppetTxn { world, hook: self.on_commit.lock().unwrap().take() })
+        Box::new(PuppetTxn { world, hook: self.on_commit.lock().unwrap().take(), held: self.held.clone() })
     }
 }
 
 struct PuppetTxn {
     world: Weak<World>,
+    held: Arc<std::sync::atomic::AtomicBool>,
     hook: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -229,6 +236,11 @@ impl Txn for PuppetTxn {
         };
         Ok(Arc::new(PuppetModule { manifest, play }))
     }
+    async fn quiesce(&self, _: &BTreeSet<Name>) {
+        if self.held.load(std::sync::atomic::Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
     fn commit(&self, swap: &mut dyn FnMut()) {
         if let Some(hook) = &self.hook {
             hook();
@@ -236,115 +248,4 @@ impl Txn for PuppetTxn {
         swap();
     }
     fn rollback(&self) {}
-}
-
-struct PuppetModule {
-    manifest: Manifest,
-    play: Play,
-}
-
-impl PuppetModule {
-    async fn run(&self, cx: &HookCx) -> Result<(), HookError> {
-        match self.play.hooks.get(cx.hook.as_str()) {
-            Some(hook) => hook(cx.clone()).await,
-            None => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Lifecycle for PuppetModule {
-    async fn init(&self, cx: &HookCx) -> Result<(), HookError> {
-        self.run(cx).await
-    }
-    async fn before_reload(&self, cx: &HookCx) -> Result<(), HookError> {
-        self.run(cx).await
-    }
-    async fn after_reload(&self, cx: &HookCx) -> Result<(), HookError> {
-        self.run(cx).await
-    }
-    async fn rollback(&self, cx: &HookCx) -> Result<(), HookError> {
-        self.run(cx).await
-    }
-    async fn finalize(&self, cx: &HookCx) -> Result<(), HookError> {
-        self.run(cx).await
-    }
-}
-
-#[async_trait]
-impl Module for PuppetModule {
-    fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-    async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
-        match self.play.functions.get(function).cloned() {
-            Some(function) => function(args).await,
-            None => {
-                Err(CallError::BadValue { module: self.manifest.name.to_string(), reason: "none".into() })
-            }
-        }
-    }
-    async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
-        self.play.checkpoint.as_ref().map_or(Ok(()), |step| step())?;
-        Ok(Box::new(()))
-    }
-    async fn restore(&self, _: &Checkpoint) -> Result<(), HookError> {
-        self.play.restore.as_ref().map_or(Ok(()), |step| step())
-    }
-    fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
-        if self.play.kept { candidates.clone() } else { BTreeSet::new() }
-    }
-}
-
-/// One engine on a clock that stands still, with a puppet for its language.
-pub struct Theatre {
-    pub time: graceful_testkit::Time,
-    pub puppet: Arc<Puppet>,
-    pub engine: Engine,
-    pub trace: Arc<graceful_testkit::Trace>,
-}
-
-impl Theatre {
-    pub fn new(entries: &[&str]) -> Self {
-        Self::with(entries, Limits::default())
-    }
-    pub fn with(entries: &[&str], limits: Limits) -> Self {
-        let time = graceful_testkit::Time::new(graceful_testkit::ClockKind::Manual);
-        let (puppet, trace) = (Puppet::new(), graceful_testkit::Trace::new());
-        let engine = Engine::builder(time.clock())
-            .backend(puppet.clone())
-            .sources(Arc::new(Script(puppet.clone())))
-            .observer(trace.clone())
-            .limits(limits)
-            .build();
-        engine.set_entries(entries.iter().copied());
-        Self { time, puppet, engine, trace }
-    }
-    pub fn set(&self, name: &str, play: Play) -> &Self {
-        self.puppet.set(name, play);
-        self
-    }
-    pub fn reload(&self) -> Result<Report, ReloadError> {
-        self.reload_with(ReloadOptions::default())
-    }
-    pub fn reload_with(&self, options: ReloadOptions) -> Result<Report, ReloadError> {
-        self.time.block_on(self.engine.reload(options))
-    }
-    pub fn call(&self, module: &str, function: &str) -> Result<Value, CallError> {
-        self.time.block_on(self.engine.call(module, function, vec![]))
-    }
-    pub fn born(&self, name: &str) -> Option<u64> {
-        self.engine.world().live(name).map(|instance| instance.born.0)
-    }
-    /// A function that ends after `wait`.
-    pub fn sleeper(
-        &self,
-        wait: std::time::Duration,
-    ) -> impl Fn() -> Work<()> + Clone + Send + Sync + 'static {
-        let clock = self.time.clock();
-        move || clock.sleep(wait)
-    }
 }
