@@ -45,7 +45,7 @@ pub fn hook_02_before_reload_dependents_first_after_reload_dependencies_first<S:
     app.trace().clear();
     chain("2").into_iter().for_each(|script| app.edit(script));
     app.must_reload();
-    snapshot::<S>(&app.trace().text(), include_str!("snapshots/hook_02.txt"), "hook_02");
+    snapshot::<S>(&app.trace().text(), include_str!("snapshots/hook_02.snap"), "hook_02");
     let before = ["before web 1", "before cache 1", "before db 1"];
     assert_eq!(app.take_notes(), [before, ["after db 2", "after cache 2", "after web 2"]].concat());
 }

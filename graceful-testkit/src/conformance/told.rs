@@ -43,7 +43,7 @@ pub fn obs_01_every_step_is_one_event_in_order<S: Subject>() {
     // Where an error was thrown differs from language to language; that it was does not.
     let cut = |line: &str| line.split(" failed: ").next().unwrap_or_default().to_owned();
     let lines: Vec<String> = text.lines().map(cut).filter(|line| !line.starts_with("warning")).collect();
-    snapshot::<S>(&lines.join("\n"), include_str!("snapshots/obs_01.txt"), "obs_01");
+    snapshot::<S>(&lines.join("\n"), include_str!("snapshots/obs_01.snap"), "obs_01");
 }
 
 /// OBS-03: what was reloaded, in which order, why, and how long each phase took.
