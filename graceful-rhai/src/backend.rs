@@ -11,7 +11,7 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    compile, failure, fiber, graceful, http, limits::Limits, log, registration, semver, state, watch,
+    compile, failure, fiber, graceful, http, limits::Limits, log, progress, registration, semver, state,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -51,9 +51,9 @@ pub struct RhaiBuilder {
 }
 
 impl RhaiBuilder {
-    /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its `on_progress`
-    /// and `on_var` callbacks and its default tag are replaced; four modules are added to it: `graceful`, `fiber`,
-    /// `http`, `log`.
+    /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its
+    /// `on_progress` and `on_var` callbacks and its default tag are replaced; four modules are added to it:
+    /// `graceful`, `fiber`, `http`, `log`.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
         self
@@ -83,7 +83,7 @@ impl RhaiBuilder {
         // The interner is one lock for all threads, and Rhai sleeps where it finds it taken.
         engine.set_max_strings_interned(0);
         engine.set_module_resolver(Resolver);
-        engine.on_progress(watch::progress);
+        engine.on_progress(progress::progress);
         #[allow(deprecated)]
         engine.on_var(variable);
         failure::register(&mut engine);
@@ -114,14 +114,16 @@ fn own_engine() -> Engine {
     engine
 }
 
-/// Gives a function the variables and constants of its file's top level, read only; Rhai by itself shows it none.
+/// Gives a function the variables and constants of its file's top level, read only; Rhai by itself shows it
+/// none.
 fn variable(name: &str, index: usize, cx: EvalContext) -> Thrown<Option<Dynamic>> {
     if index != 0 || cx.scope().contains(name) {
         return Ok(None);
     }
     let Some(unit) = tagged(cx.tag()) else { return Ok(None) };
     if let Some(linked) = unit.linked.get() {
-        return Ok(linked.variables.get(name).cloned());
+        // Not the variable itself, which closures of the top level may share and lock.
+        return Ok(linked.variables.get(name).map(Dynamic::flatten_clone));
     }
     // The top level still runs: its constants are known so far.
     let constants =

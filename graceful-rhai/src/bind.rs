@@ -6,6 +6,9 @@ use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 
 use crate::failure::Thrown;
 use crate::monitor;
+use crate::registration::Object;
+use crate::table::Table;
+use crate::task::Fiber;
 use crate::unit::{Unit, here, stopped};
 
 /// The name of a function that has its module with it begins with this.
@@ -19,8 +22,8 @@ const DEEPEST: usize = 16;
 pub(crate) enum Going {
     /// Into another module: every function of the script.
     Abroad,
-    /// Into a state: closures only. A function with a name is looked up by that name when it is called, in the code
-    /// that calls it, and so follows the live code.
+    /// Into a state: closures only. A function with a name is looked up by that name when it is called, in
+    /// the code that calls it, and so follows the live code.
     Kept,
 }
 
@@ -34,10 +37,8 @@ fn bind_at(value: &mut Dynamic, home: &Arc<Unit>, going: Going, depth: usize) {
         return;
     }
     if value.is_fnptr() {
-        let pointer = value.clone_cast::<FnPtr>();
-        if let Some(bound) = bound(&pointer, home, going) {
-            *value = bound.into();
-        }
+        let pointer = at_home(value.clone_cast::<FnPtr>());
+        *value = bound(&pointer, home, going).unwrap_or(pointer).into();
     } else if value.is_array() {
         let mut items = value.as_array_mut().expect("it is an array");
         items.iter_mut().for_each(|item| bind_at(item, home, going, depth + 1));
@@ -45,6 +46,20 @@ fn bind_at(value: &mut Dynamic, home: &Arc<Unit>, going: Going, depth: usize) {
         let mut entries = value.as_map_mut().expect("it is a map");
         entries.values_mut().for_each(|entry| bind_at(entry, home, going, depth + 1));
     }
+}
+
+/// A function whose captured handles are its own: a variable that closures share is locked while it is used, and a
+/// module object, a table or a fiber is shared by itself.
+pub(crate) fn at_home(mut pointer: FnPtr) -> FnPtr {
+    let is_handle = |value: &Dynamic| value.is::<Object>() || value.is::<Table>() || value.is::<Fiber>();
+    let curry = pointer.iter_curry_mut().filter(|value| value.is_shared());
+    for value in curry {
+        let inside = value.flatten_clone();
+        if is_handle(&inside) {
+            *value = inside;
+        }
+    }
+    pointer
 }
 
 fn bound(pointer: &FnPtr, home: &Arc<Unit>, going: Going) -> Option<FnPtr> {
@@ -77,7 +92,7 @@ fn call_home(
         home.call_named(Some(cx), name, args)?
     } else if given > 0 && home.has(name, given - 1) {
         // A function in a map that is called as the map's method: what comes first is `this`.
-        let _stay = monitor::enter(&home.monitor).map_err(stopped)?;
+        let _stay = monitor::enter(&home.common.monitor).map_err(stopped)?;
         let frame = home.frame(Some(cx));
         let engine = &home.runtime.engine;
         let inner = NativeCallContext::new_with_all_fields(engine, name, None, &frame, Position::NONE);

@@ -1,4 +1,5 @@
-//! A copy of a state that brings back the very same: each table keeps its identity, each variable that closures share.
+//! A copy of a state that brings back the very same: each table keeps its identity, each variable that
+//! closures share.
 
 use rhai::Dynamic;
 

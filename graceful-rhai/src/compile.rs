@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{Compiled, Place, Require, ScriptError, Source};
+use graceful_core::{Compiled, Name, Place, Require, ScriptError, Source};
 use rhai::{AST, ASTNode, Engine, Expr, FnAccess, OptimizationLevel, Position, Scope, Stmt, StmtBlock};
 
 use crate::error;
 
-/// The modules that are always there and may be imported all the same, as in other languages. A module of the app that
-/// has one of these names cannot be had; `log` is always there too, but gives way to the app's.
+/// The modules that are always there and may be imported all the same, as in other languages. A module of the
+/// app that has one of these names cannot be had; `log` is always there too, but gives way to the app's.
 pub(crate) const BUILTIN: [&str; 3] = ["graceful", "fiber", "http"];
 
 /// Methods that change a value in place without running a script.
@@ -31,8 +31,8 @@ pub(crate) struct Program {
     pub(crate) updates: BTreeSet<(usize, usize)>,
 }
 
-/// Parses `source`. Pure: the engine is only asked how to read, and reads without optimizing: Rhai would drop imports
-/// that it takes to be unused. Functions are optimized by `level` afterwards.
+/// Parses `source`. Pure: the engine is only asked how to read, and reads without optimizing: Rhai would drop
+/// imports that it takes to be unused. Functions are optimized by `level` afterwards.
 ///
 /// # Errors
 /// The first thing in it that does not parse.
@@ -75,6 +75,11 @@ fn text_of(source: &Source) -> Result<&str, ScriptError> {
     })
 }
 
+/// The name of a module as an import spells it: paths as Rhai has them mean the same as dotted names.
+pub(crate) fn module_name(path: &str) -> Name {
+    path.trim_start_matches("./").replace('/', ".").into()
+}
+
 struct Scan<'a> {
     origin: &'a str,
     requires: Vec<Require>,
@@ -98,7 +103,7 @@ impl Scan<'_> {
             && !BUILTIN.contains(&name.as_str())
         {
             let place = error::place(self.origin, *at);
-            self.requires.push(Require { name: name.as_str().into(), place, deferred });
+            self.requires.push(Require { name: module_name(name), place, deferred });
         }
     }
 

@@ -1,4 +1,5 @@
-//! Rhai's errors as fields: message, place and traceback, and what stopped the code if it did not fail by itself.
+//! Rhai's errors as fields: message, place and traceback, and what stopped the code if it did not fail by
+//! itself.
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{CallError, HookError, Place, ScriptError, Source};
@@ -32,7 +33,8 @@ pub(crate) fn syntax(wrong: &ParseError, source: &Source) -> ScriptError {
     ScriptError::new(ScriptErrorKind::Syntax, message).at(at).with_source(&source.text)
 }
 
-/// What a call failed with.
+/// What a call failed with. Boxed as Rhai gives it.
+#[allow(clippy::boxed_local)]
 pub(crate) fn call_error(error: Box<EvalAltResult>, module: &str, files: &dyn Files) -> CallError {
     let Unwound { cause, place, frames } = unwind(*error, files.entered());
     match cause {

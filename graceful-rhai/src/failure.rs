@@ -6,8 +6,8 @@ use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, Position};
 /// What a native function gives a script.
 pub(crate) type Thrown<T> = Result<T, Box<EvalAltResult>>;
 
-/// What graceful throws into a script: `error.message`, `error.code`, `error.retryable`; of a reload `error.outcome` and
-/// `error.module` too.
+/// What graceful throws into a script: `error.message`, `error.code`, `error.retryable`; of a reload
+/// `error.outcome` and `error.module` too.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
     /// A call failed.

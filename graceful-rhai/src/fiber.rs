@@ -1,4 +1,5 @@
-//! `fiber`: tasks in scripts. Rhai keeps the words `new`, `spawn` and `yield` to itself, so one is made by `create`.
+//! `fiber`: tasks in scripts. Rhai keeps the words `new`, `spawn` and `yield` to itself, so one is made by
+//! `create`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use graceful_core::Lease;
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Module, NativeCallContext};
 
+use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::task::{Fiber, Stage, Task};
 use crate::unit::{here, stopped};
@@ -51,7 +53,7 @@ pub(crate) fn register(engine: &mut Engine) {
 /// Starts a task: at commit if a reload is under way here, else at once.
 fn create(cx: &NativeCallContext, name: Option<String>, function: FnPtr) -> Thrown<Fiber> {
     let unit = here(cx)?;
-    let task = Task::new(&unit, name, function);
+    let task = Task::new(&unit, name, at_home(function));
     unit.scope().map_err(fail)?.add(task.clone());
     Ok(Fiber(task))
 }

@@ -3,6 +3,7 @@
 use graceful_core::{Lease, LeaseKind, Name, ReloadOptions};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
+use crate::compile::module_name;
 use crate::failure::{Failure, Thrown, fail, placed, thrown};
 use crate::own::own;
 use crate::unit::{here, stopped};
@@ -16,7 +17,7 @@ pub(crate) fn module() -> Module {
     semver::functions(&mut module);
     state::functions(&mut module);
     register::functions(&mut module);
-    module.set_native_fn("state", |cx: NativeCallContext| Ok(here(&cx)?.state.clone()));
+    module.set_native_fn("state", |cx: NativeCallContext| Ok(here(&cx)?.common.state.clone()));
     module.set_native_fn("me", |cx: NativeCallContext| Ok(here(&cx)?.object()));
     module.set_native_fn("reload", |cx: NativeCallContext| placed(&cx, reload(&cx, Map::new())));
     module.set_native_fn("reload", |cx: NativeCallContext, options: Map| placed(&cx, reload(&cx, options)));
@@ -93,6 +94,6 @@ fn plan(cx: &NativeCallContext) -> Thrown<Dynamic> {
 fn invoke(cx: &NativeCallContext, module: &str, function: &str, args: &[Dynamic]) -> Thrown<Dynamic> {
     let unit = here(cx)?;
     let place = error::place(&unit.program.source.origin, cx.call_position());
-    let instance = import::instance(&unit, &Name::from(module), place)?;
+    let instance = import::instance(&unit, &module_name(module), place)?;
     link::call_instance(&unit.runtime, &instance, function, args)
 }

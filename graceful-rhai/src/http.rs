@@ -7,6 +7,7 @@ use graceful_core::scope::Callable;
 use graceful_core::{CallError, Lease, Value};
 use rhai::{FnPtr, ImmutableString, Module, NativeCallContext};
 
+use crate::bind::at_home;
 use crate::error;
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::run::off_thread;
@@ -36,7 +37,7 @@ fn route(cx: &NativeCallContext, method: &str, path: &str, answer: FnPtr) -> Thr
     let unit = here(cx)?;
     let scope = unit.scope().map_err(fail)?;
     let key = format!("{} {path}", method.to_uppercase());
-    scope.register("route", &key, Arc::new(Target { unit, function: answer })).map_err(thrown)
+    scope.register("route", &key, Arc::new(Target { unit, function: at_home(answer) })).map_err(thrown)
 }
 
 /// A function of a module that is called by key.

@@ -1,4 +1,5 @@
-//! What an `import` finds: the instance that belongs to the importing module's time, run once whoever imports it.
+//! What an `import` finds: the instance that belongs to the importing module's time, run once whoever imports
+//! it.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant as Moment};
@@ -7,6 +8,7 @@ use graceful_core::{CallError, Instance, Lease, Name, Place, ReloadOptions, Reso
 use rhai::module_resolvers::DummyModuleResolver;
 use rhai::{Engine, EvalAltResult, GlobalRuntimeState, ModuleResolver, Position, Scope, Shared};
 
+use crate::compile::module_name;
 use crate::error;
 use crate::failure::{Failure, Thrown, fail};
 use crate::module::RhaiModule;
@@ -47,7 +49,7 @@ impl ModuleResolver for Resolver {
         }
         let mut placed = error::place(&unit.program.source.origin, at);
         placed.column = placed.column.filter(|_| placed.line.is_some());
-        let found = instance(&unit, &path.into(), placed).and_then(|found| module(&unit, &found));
+        let found = instance(&unit, &module_name(path), placed).and_then(|found| module(&unit, &found));
         found.map_err(|mut error| {
             if error.position().is_none() {
                 error.set_position(at);

@@ -3,13 +3,13 @@
 /// The bounds of the interpreter. Time is bounded by the engine's own limits.
 ///
 /// Rhai counts no bytes. A script that doubles a string takes all memory before any deadline passes, unless
-/// `string_size` is set; the same goes for `array_size`. Both make Rhai measure every array and map that a function
-/// is given by reference or returns, which costs time in proportion to its size, and so they are off by default.
-/// `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+/// `string_size` is set; the same goes for `array_size`. Both make Rhai measure every array and map that a
+/// function is given by reference or returns, which costs time in proportion to its size, and so they are off
+/// by default. `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that runs it
-    /// ends the process, so raise this together with the stack size of the host's threads.
+    /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that
+    /// runs it ends the process, so raise this together with the stack size of the host's threads.
     pub call_levels: usize,
     /// How deep expressions and statements may nest, at the top level and inside functions.
     pub expression_depth: usize,

@@ -1,4 +1,5 @@
-//! A module as others import it: Rhai's own by direct calls into its unit, those of other backends through the core.
+//! A module as others import it: Rhai's own by direct calls into its unit, those of other backends through
+//! the core.
 
 use std::any::TypeId;
 use std::sync::{Arc, Weak};
@@ -15,9 +16,11 @@ use crate::wait::wait;
 /// With how many arguments a function of another backend can be called.
 const MOST_ARGS: usize = 8;
 
-/// The module that others import for `unit`, which has been run. `values` holds what it exports besides functions.
+/// The module that others import for `unit`, which has been run. `values` holds what it exports besides
+/// functions.
 ///
-/// What it imported itself is not in it: Rhai would index all of that again for each module that imports this one.
+/// What it imported itself is not in it: Rhai would index all of that again for each module that imports this
+/// one.
 pub(crate) fn exports(unit: &Arc<Unit>, values: Module) -> Shared<Module> {
     let mut module = Module::new();
     for (name, value) in values.iter_var() {
@@ -69,7 +72,8 @@ pub(crate) fn foreign(runtime: &Arc<Runtime>, instance: &Arc<Instance>) -> Resul
     Ok(module.into())
 }
 
-/// An exported function of another backend. Weak, because what it belongs to may import the module that holds this.
+/// An exported function of another backend. Weak, because what it belongs to may import the module that holds
+/// this.
 struct Callee {
     runtime: Weak<Runtime>,
     instance: Weak<Instance>,

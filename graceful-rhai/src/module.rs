@@ -13,11 +13,10 @@ use rhai::{Dynamic, Shared};
 use crate::checkpoint::{Copied, copy};
 use crate::error;
 use crate::failure::Thrown;
-use crate::monitor::Monitor;
 use crate::reach::Reach;
-use crate::run::{Tally, guarded, off_thread};
+use crate::run::{guarded, off_thread};
 use crate::table::Table;
-use crate::unit::Unit;
+use crate::unit::{Common, Unit};
 use crate::value::{from_value, to_plain, to_value};
 use crate::watch::Watch;
 
@@ -29,25 +28,19 @@ pub(crate) struct RhaiModule {
     tenure: Arc<Tenure>,
 }
 
-/// What all versions of a module share. When the last of them goes, so does what the state holds: functions in it hold
-/// the module, whose state it is.
-pub(crate) struct Tenure {
-    pub(crate) state: Table,
-    /// Lets one call at a time into the module.
-    pub(crate) monitor: Arc<Monitor>,
-    /// Hooks that run.
-    pub(crate) hooks: Arc<Tally>,
-}
+/// What all versions of a module share. When the last of them goes, so does what the state holds: functions
+/// in it hold the module, whose state it is.
+pub(crate) struct Tenure(pub(crate) Common);
 
 impl Tenure {
     pub(crate) fn new() -> Self {
-        Self { state: Table::state(), monitor: Arc::default(), hooks: Arc::default() }
+        Self(Common { state: Table::state(), monitor: Arc::default(), hooks: Arc::default() })
     }
 }
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        Reach::of(&self.state).clear();
+        Reach::of(&self.0.state).clear();
     }
 }
 
@@ -136,7 +129,7 @@ impl Unit {
             return Ok(());
         };
         let world = self.runtime.world().map_err(|error| HookError::new(error.to_string()))?;
-        let counted = self.hooks.count();
+        let counted = self.common.hooks.count();
         let work = move || {
             let _counted = counted;
             let ran = self.call_pointer(None, &function, vec![Dynamic::from(self.object())]);
@@ -194,7 +187,7 @@ impl Module for RhaiModule {
     }
 
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
-        let reach = Reach::of(&self.unit.state);
+        let reach = Reach::of(&self.unit.common.state);
         if !reach.opaque.is_empty() {
             let types: Vec<&str> = reach.opaque.iter().copied().collect();
             let types = types.join(", ");
@@ -206,16 +199,16 @@ impl Module for RhaiModule {
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
         let copied = checkpoint.downcast_ref::<Copied>().ok_or("not a checkpoint of a Rhai module")?;
         // A hook that was given up on may still be about to notice.
-        self.unit.hooks.none().await;
+        self.unit.common.hooks.none().await;
         copied.restore();
         Ok(())
     }
 
     fn save(&self) -> Value {
-        to_plain(&Dynamic::from(self.unit.state.clone()))
+        to_plain(&Dynamic::from(self.unit.common.state.clone()))
     }
 
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
-        Reach::of(&self.unit.state).fibers.intersection(candidates).copied().collect()
+        Reach::of(&self.unit.common.state).fibers.intersection(candidates).copied().collect()
     }
 }

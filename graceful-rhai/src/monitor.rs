@@ -1,8 +1,9 @@
-//! One call at a time in each module, until it waits: what a script does between two waits, others see done or not at
-//! all.
+//! One call at a time in each module, until it waits: what a script does between two waits, others see done
+//! or not at all.
 //!
-//! Nobody waits for a module while holding another one, so that nothing can deadlock: where a call would have to wait,
-//! it lets go of all it holds, and takes back the module it returns to. Code that runs for long lets others in too.
+//! Nobody waits for a module while holding another one, so that nothing can deadlock: where a call would have
+//! to wait, it lets go of all it holds, and takes back the module it returns to. Code that runs for long lets
+//! others in too.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -36,7 +37,8 @@ pub(crate) struct Monitor {
 }
 
 thread_local! {
-    /// The modules this thread is in, innermost last. `None` is a wait: below it, nothing is to be taken back.
+    /// The modules this thread is in, innermost last. `None` is a wait: below it, nothing is to be taken
+    /// back.
     static STACK: RefCell<Vec<Option<Arc<Monitor>>>> = const { RefCell::new(Vec::new()) };
 }
 

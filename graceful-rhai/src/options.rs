@@ -10,8 +10,8 @@ use crate::value::to_value;
 
 const KNOWN: [&str; 6] = ["force", "changed", "load", "remove", "on_busy", "drain"];
 
-/// `reload(#{ force: true, changed: ["a"], load: ["b"], remove: ["c"], on_busy: "wait", drain: "cancel" })`. A script that
-/// asks while a reload runs joins it unless it says otherwise.
+/// `reload(#{ force: true, changed: ["a"], load: ["b"], remove: ["c"], on_busy: "wait", drain: "cancel" })`.
+/// A script that asks while a reload runs joins it unless it says otherwise.
 pub(crate) fn reload(given: &Map) -> Thrown<ReloadOptions> {
     let mut options = ReloadOptions { on_busy: OnBusy::Join, ..ReloadOptions::default() };
     for (key, value) in read("reload", given, &KNOWN)? {

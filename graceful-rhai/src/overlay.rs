@@ -1,4 +1,5 @@
-//! What top levels write to their modules' state while they are staged: theirs at once, everybody's at commit.
+//! What top levels write to their modules' state while they are staged: theirs at once, everybody's at
+//! commit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use graceful_core::{CallError, HookError, Lease, LeaseKind, Resource, ScriptError};
 use rhai::{Dynamic, FnPtr, NativeCallContext};
 
+use crate::bind::at_home;
 use crate::error;
 use crate::failure::{Thrown, fail};
 use crate::run::off_thread;
@@ -24,7 +25,7 @@ pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: Fn
         key: key.to_owned(),
         unit,
         value,
-        release,
+        release: at_home(release),
         released: AtomicBool::new(false),
     }));
     Ok(())

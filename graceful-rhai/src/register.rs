@@ -5,6 +5,7 @@ use graceful_core::lifecycle::Hook;
 use graceful_core::{CheckpointMode, Finalize, Lease, ScriptError, Version};
 use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
+use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed};
 use crate::registration::{Object, Registration};
 use crate::unit::{Unit, here};
@@ -127,7 +128,7 @@ fn checked(unit: &Unit, options: Map) -> Result<Registration, String> {
                 Err(_) => return wrong("a boolean"),
             },
             name => match (HOOKS.iter().find(|(hook, _)| *hook == name), value.clone().try_cast::<FnPtr>()) {
-                (Some((_, hook)), Some(function)) => registration.add(*hook, function),
+                (Some((_, hook)), Some(function)) => registration.add(*hook, at_home(function)),
                 _ => return wrong("a function"),
             },
         }

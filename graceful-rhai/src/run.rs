@@ -1,4 +1,5 @@
-//! Running module code where blocking is allowed, under the caller's lease, and stopping it when the caller goes away.
+//! Running module code where blocking is allowed, under the caller's lease, and stopping it when the caller
+//! goes away.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

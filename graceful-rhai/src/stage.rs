@@ -1,4 +1,5 @@
-//! Rhai's part of a reload: runs each new top level once beside the live one, and makes its writes to state live.
+//! Rhai's part of a reload: runs each new top level once beside the live one, and makes its writes to state
+//! live.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl Txn for RhaiTxn {
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<RhaiModule>());
         let fresh = || Arc::new(Tenure::new());
         let tenure = previous.map_or_else(fresh, |previous| previous.tenure().clone());
-        let unit = Unit::new(self.runtime.clone(), &cx.instance, program, &tenure);
+        let unit = Unit::new(self.runtime.clone(), &cx.instance, program, tenure.0.clone());
         let (overlay, start) = (self.overlay.clone(), self.cx.start);
         let staging = Staging { overlay, importer: Some(cx.importer.clone()), start };
         let budget = self.cx.stage_budget;

@@ -9,8 +9,8 @@ use crate::watch;
 
 /// Entries by name, the same for everybody who holds it. A clone is the same table.
 ///
-/// Rhai's own maps and arrays are values: reading one from a table gives a copy, and a statement that changes it in
-/// place writes it back.
+/// Rhai's own maps and arrays are values: reading one from a table gives a copy, and a statement that changes
+/// it in place writes it back.
 #[derive(Clone)]
 pub struct Table {
     cell: Arc<Cell>,
@@ -57,7 +57,8 @@ impl Table {
     pub fn set(&self, key: impl Into<Key>, value: Dynamic) {
         let key = key.into();
         if let Some(overlay) = self.overlay() {
-            // `x.cache = x.cache ?? ...` must not bring a copy back over what live code writes until the commit.
+            // `x.cache = x.cache ?? ...` must not bring a copy back over what live code writes until the
+            // commit.
             let untouched = overlay.get(&self.cell, &key).is_none();
             if untouched && same(&self.cell.get(&key, false).unwrap_or(Dynamic::UNIT), &value) {
                 return;
@@ -68,8 +69,8 @@ impl Table {
         drop(old);
     }
 
-    /// Replaces the entry `key` by what `change` makes of it, in one step: if somebody else writes meanwhile, once
-    /// more.
+    /// Replaces the entry `key` by what `change` makes of it, in one step: if somebody else writes meanwhile,
+    /// once more.
     ///
     /// # Errors
     /// What `change` fails with.

@@ -166,13 +166,12 @@ impl Task {
 
 impl Turns for Task {
     fn breathe(&self) -> Option<Stop> {
-        let held = TURN.with_borrow(|turn| turn.as_ref().map(|turn| turn.epoch));
-        if self.over().is_some() {
-            return self.over();
+        if let Some(over) = self.over() {
+            return Some(over);
         }
         // Without a turn it sleeps; with one it goes on until gates or generations change.
-        let world = self.world()?;
-        if held.is_none_or(|epoch| epoch == world.gate.epoch()) {
+        let epoch = TURN.with_borrow(|turn| turn.as_ref().map(|turn| turn.epoch))?;
+        if self.world()?.gate.epoch() == epoch {
             return None;
         }
         monitor::paused(|| {
@@ -182,7 +181,8 @@ impl Turns for Task {
     }
 
     fn over(&self) -> Option<Stop> {
-        self.cancelled.load(Ordering::Acquire).then_some(Stop::Ended)
+        let over = self.cancelled.load(Ordering::Acquire) || self.world().is_none();
+        over.then_some(Stop::Ended)
     }
 
     fn pause(&self) {

@@ -1,8 +1,9 @@
-//! One generation of one module, ready to run: its tree, what it imported, its state; and how its functions are
-//! called in a frame of their own.
+//! One generation of one module, ready to run: its tree, what it imported, its state; and how its functions
+//! are called in a frame of their own.
 //!
-//! Rhai would run an imported function in the caller's frame, where functions of the same name are mixed up. Here
-//! every entry into a module opens a frame that holds this module's functions and imports and nothing else.
+//! Rhai would run an imported function in the caller's frame, where functions of the same name are mixed up.
+//! Here every entry into a module opens a frame that holds this module's functions and imports and nothing
+//! else.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +18,6 @@ use rhai::{
 use crate::compile::Program;
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
-use crate::module::Tenure;
 use crate::monitor::Monitor;
 use crate::registration::{Object, Registration};
 use crate::run::Tally;
@@ -54,20 +54,28 @@ pub(crate) struct Linked {
     pub(crate) variables: BTreeMap<ImmutableString, Dynamic>,
 }
 
+/// What all generations of a module share.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) state: Table,
+    /// Lets one call at a time in.
+    pub(crate) monitor: Arc<Monitor>,
+    /// Hooks that run.
+    pub(crate) hooks: Arc<Tally>,
+}
+
+/// Modules of other backends as one module imports them.
+type Foreign = BTreeMap<Name, (Weak<Instance>, Shared<Module>)>;
+
 /// One generation of one module.
 pub(crate) struct Unit {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) name: Name,
     pub(crate) program: Arc<Program>,
-    pub(crate) state: Table,
-    /// Lets one call at a time in.
-    pub(crate) monitor: Arc<Monitor>,
-    /// Hooks that run, of any version.
-    pub(crate) hooks: Arc<Tally>,
+    pub(crate) common: Common,
     pub(crate) linked: OnceLock<Linked>,
     pub(crate) registration: Mutex<Option<Registration>>,
-    /// Modules of other backends as this one imports them.
-    pub(crate) foreign: Mutex<BTreeMap<Name, (Weak<Instance>, Shared<Module>)>>,
+    pub(crate) foreign: Mutex<Foreign>,
     /// Weak, because the instance owns the module and what it started, which own this.
     instance: Weak<Instance>,
 }
@@ -100,15 +108,13 @@ impl Unit {
         runtime: Arc<Runtime>,
         instance: &Arc<Instance>,
         program: Arc<Program>,
-        tenure: &Tenure,
+        common: Common,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             name: instance.name.clone(),
             program,
-            state: tenure.state.clone(),
-            monitor: tenure.monitor.clone(),
-            hooks: tenure.hooks.clone(),
+            common,
             linked: OnceLock::new(),
             registration: Mutex::default(),
             foreign: Mutex::default(),
@@ -116,8 +122,8 @@ impl Unit {
         })
     }
 
-    /// The instance it is the code of; the live one of its name if that was purged, which happens to old functions
-    /// that were kept in a state.
+    /// The instance it is the code of; the live one of its name if that was purged, which happens to old
+    /// functions that were kept in a state.
     pub(crate) fn instance(&self) -> Result<Arc<Instance>, Failure> {
         let live = || self.runtime.world().ok()?.live(&self.name);
         let gone = || CallError::NoModule { module: self.name.to_string() };
@@ -142,7 +148,7 @@ impl Unit {
     /// Its module object.
     pub(crate) fn object(&self) -> Object {
         let version = self.registered().and_then(|registration| registration.version);
-        Object { name: self.name.clone(), version, state: self.state.clone() }
+        Object { name: self.name.clone(), version, state: self.common.state.clone() }
     }
 
     /// A frame for its code; below `above`, as far as the depth of calls goes.
@@ -165,7 +171,7 @@ impl Unit {
         name: &str,
         mut args: Vec<Dynamic>,
     ) -> Thrown<Dynamic> {
-        let _stay = monitor::enter(&self.monitor).map_err(stopped)?;
+        let _stay = monitor::enter(&self.common.monitor).map_err(stopped)?;
         let (mut frame, mut caches, mut variables) = (self.frame(above), Caches::new(), Variables::new());
         let mut cx = EvalContext::new(&self.runtime.engine, &mut frame, &mut caches, &mut variables, None);
         let result = cx.call_fn_raw(name, false, false, &mut args.iter_mut().collect::<Vec<_>>());
@@ -173,7 +179,8 @@ impl Unit {
         result.map(Dynamic::flatten)
     }
 
-    /// Calls a function of its own by pointer, with as many of `args` as it takes; what is missing is nothing.
+    /// Calls a function of its own by pointer, with as many of `args` as it takes; what is missing is
+    /// nothing.
     pub(crate) fn call_pointer(
         self: &Arc<Self>,
         above: Option<&NativeCallContext>,
@@ -183,7 +190,7 @@ impl Unit {
         if let Some(taken) = self.takes(pointer, args.len()) {
             args.resize(taken, Dynamic::UNIT);
         }
-        let _stay = monitor::enter(&self.monitor).map_err(stopped)?;
+        let _stay = monitor::enter(&self.common.monitor).map_err(stopped)?;
         let frame = self.frame(above);
         let (engine, source) = (&self.runtime.engine, self.program.ast.source());
         let cx =
@@ -193,8 +200,8 @@ impl Unit {
         result.map(Dynamic::flatten)
     }
 
-    /// How many arguments besides its own a function takes, as near to `given` as it can be; `None` if it is none of
-    /// the script's.
+    /// How many arguments besides its own a function takes, as near to `given` as it can be; `None` if it is
+    /// none of the script's.
     pub(crate) fn takes(&self, pointer: &FnPtr, given: usize) -> Option<usize> {
         let own = pointer.curry().len();
         let fewer = (0..=given).rev();
@@ -212,8 +219,8 @@ thread_local! {
     static LEFT: RefCell<Option<Vec<Linked>>> = const { RefCell::new(None) };
 }
 
-/// A unit holds what it imported, which holds what that imported, and so on: dropped one after the other and not one
-/// inside the other, however long the chain is.
+/// A unit holds what it imported, which holds what that imported, and so on: dropped one after the other and
+/// not one inside the other, however long the chain is.
 impl Drop for Unit {
     fn drop(&mut self) {
         let Some(linked) = self.linked.take() else { return };

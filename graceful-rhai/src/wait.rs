@@ -1,4 +1,5 @@
-//! Waiting on a thread of our own: for a future, for time, for what another task answers; stopped like code that runs.
+//! Waiting on a thread of our own: for a future, for time, for what another task answers; stopped like code
+//! that runs.
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,6 +1,6 @@
 //! What stops running code: a deadline, a cancelled call, a caller that went away, the end of a task.
 //!
-//! Rhai asks after every operation; whatever runs on this thread is watched by the innermost [`Watch`].
+//! Whatever runs on this thread is watched by the innermost [`Watch`].
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use graceful_core::{Importer, Lease};
-use rhai::Dynamic;
 
-use crate::monitor;
 use crate::overlay::Overlay;
 
 /// Why code was stopped. A script cannot catch it.
@@ -67,18 +65,6 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Watch>>> = const { RefCell::new(None) };
 }
 
-/// Rhai counts operations; a look at the clock is worth this many of them.
-const EVERY: u64 = 64;
-
-/// Called by Rhai after each operation.
-pub(crate) fn progress(operations: u64) -> Option<Dynamic> {
-    if !operations.is_multiple_of(EVERY) {
-        return None;
-    }
-    monitor::breathe();
-    current()?.stop().map(Dynamic::from)
-}
-
 /// What watches this thread.
 pub(crate) fn current() -> Option<Arc<Watch>> {
     CURRENT.with_borrow(Clone::clone)
@@ -129,7 +115,8 @@ impl Watch {
         self.over().or_else(|| self.task.as_ref()?.breathe())
     }
 
-    /// Whether the code must stop. Never waits: below a call that it is in the middle of, a task's turn cannot end.
+    /// Whether the code must stop. Never waits: below a call that it is in the middle of, a task's turn
+    /// cannot end.
     pub(crate) fn over(&self) -> Option<Stop> {
         if let Some((at, budget)) = self.deadline
             && Instant::now() >= at

@@ -1,5 +1,5 @@
-//! The promises that every backend keeps, on Rhai. What it cannot keep is in [`Subject::capabilities`] and in the
-//! crate's documentation.
+//! The promises that every backend keeps, on Rhai. What it cannot keep is in [`Subject::capabilities`] and in
+//! the crate's documentation.
 
 use std::sync::Arc;
 

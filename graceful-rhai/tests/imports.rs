@@ -1,4 +1,5 @@
-//! What an import gives: one instance for everybody, of the right time, with functions that stay those of their module.
+//! What an import gives: one instance for everybody, of the right time, with functions that stay those of
+//! their module.
 
 mod support;
 
@@ -136,4 +137,13 @@ fn the_modules_that_are_always_there_may_be_imported_too() {
     let app =
         App::start(&[("a", "import \"graceful\" as g; fn f() { log::info(\"x\"); g::semver(1, 2, 3) }")]);
     assert_eq!(app.get("a", "f"), Value::from("1.2.3"));
+}
+
+#[test]
+fn paths_and_dotted_names_are_the_same() {
+    let app = App::start(&[
+        ("a", "import \"./lib/text\" as t; import \"lib.text\" as same; fn f() { t::f() + same::f() }"),
+        ("lib.text", "fn f() { 1 }"),
+    ]);
+    assert_eq!(app.get("a", "f"), Value::Int(2));
 }

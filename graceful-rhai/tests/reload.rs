@@ -222,48 +222,6 @@ fn ord_07_a_chain_of_2000_loads_and_reloads() {
 }
 
 #[test]
-fn scope_03_a_task_whose_handle_is_kept_is_taken_over_and_others_end() {
-    let text = |n: usize| {
-        format!(
-            r#"
-            let me = graceful::register_module("a", #{{ init: |m| {{
-                m.state.ticks = 0;
-                m.state.fib = fiber::create("kept", || loop {{ graceful::state().add("ticks", 1); fiber::sleep(0.002); }});
-            }} }});
-            fiber::create("other", || loop {{ graceful::state().add("others_{n}", 1); fiber::sleep(0.002); }});
-            fn ticks() {{ graceful::state().get("ticks", 0) }}
-            fn others() {{ graceful::state().get("others_{n}", 0) }}
-            fn stop() {{ graceful::state().fib.cancel(); }}
-            fn fate() {{ graceful::state().fib.status() }}
-            "#
-        )
-    };
-    let app = App::start(&[("a", &text(1))]);
-    app.until("it ticks", || app.count("a", "ticks") > 2);
-    app.edit("a", &text(2));
-    committed(app.reload());
-    assert_eq!(app.engine.status().modules[0].tasks, 2);
-    let now = app.count("a", "ticks");
-    app.until("it ticks on", || app.count("a", "ticks") > now + 2);
-    app.until("the new one ticks", || app.count("a", "others") > 2);
-    app.get("a", "stop");
-    app.until("it ended", || app.get("a", "fate") == Value::from("cancelled"));
-    app.sources.remove("a");
-    app.engine.set_entries(Vec::<String>::new());
-    committed(app.reload());
-}
-
-#[test]
-fn scope_02_a_task_that_spins_is_ended_with_its_generation() {
-    let text = "fiber::create(|| { let n = 0; loop { n += 1; } }); fn f() { 1 }";
-    let app = App::start(&[("a", text)]);
-    app.edit("a", "fn f() { 2 }");
-    let report = committed(app.reload());
-    assert_eq!(report.warnings, Vec::<String>::new());
-    assert_eq!(app.engine.status().modules[0].tasks, 0);
-}
-
-#[test]
 fn hook_04_a_call_that_asks_for_a_reload_is_parked_and_goes_on() {
     let text = |n: usize| {
         format!(

@@ -1,4 +1,5 @@
-//! What a module keeps: whose it is, what a failed reload leaves of it, and what threads may do to it at once.
+//! What a module keeps: whose it is, what a failed reload leaves of it, and what threads may do to it at
+//! once.
 
 mod support;
 

@@ -115,7 +115,7 @@ impl App {
 
 /// Asserts that a reload was committed.
 pub fn committed(report: Result<Report, ReloadError>) -> Report {
-    let report = report.unwrap_or_else(|error| panic!("{error}: {}", error.kind));
+    let report = report.unwrap_or_else(|error| panic!("{}", words(&error)));
     assert_eq!(report.outcome, Outcome::Committed);
     report
 }
