@@ -12,6 +12,7 @@ mod value;
 mod turns;
 mod interrupt;
 mod grave;
+mod collector;
 mod record;
 mod overlay;
 mod run;
@@ -30,6 +31,7 @@ mod http;
 mod log;
 mod register;
 mod own;
+mod control;
 mod api;
 mod builtin;
 // what the core sees
