@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
 use mlua::{Lua, LuaOptions, StdLib};
@@ -26,6 +27,7 @@ pub struct LuaBackendBuilder {
     lua: Option<Lua>,
     libs: Option<StdLib>,
     memory_limit: Option<usize>,
+    turn_limit: Option<Duration>,
     settings: Settings,
 }
 
@@ -56,6 +58,14 @@ impl LuaBackendBuilder {
         self
     }
 
+    /// Cancels every call and every turn of a task that keeps the VM for longer than `most` without yielding.
+    /// Unless set they may: nothing else runs in the VM meanwhile, and only a reload that waits for it stops
+    /// tasks.
+    pub fn turn_limit(mut self, most: Duration) -> Self {
+        self.turn_limit = Some(most);
+        self
+    }
+
     /// How many entries a state may have that is copied before reload hooks run on it; a million unless set.
     pub fn checkpoint_entries(mut self, entries: usize) -> Self {
         self.settings.checkpoint_entries = entries;
@@ -78,6 +88,9 @@ impl LuaBackendBuilder {
             lua.set_memory_limit(bytes)?;
         }
         let vm = Vm::new(lua, self.settings)?;
+        if let Some(most) = self.turn_limit {
+            vm.turns.limit(most);
+        }
         let mut given: BTreeSet<String> = vm.imports.presets()?.into_iter().collect();
         given.extend(builtin::names().map(str::to_owned));
         Ok(LuaBackend { vm, given })

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
@@ -17,6 +18,9 @@ use crate::record::Kept;
 use crate::run::{How, Run, Watched};
 use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
+
+/// How long reading a state waits for code that keeps the VM.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One loaded version of a Lua module. Its Lua side lies in the VM under its record's number.
 pub(crate) struct LuaModule {
@@ -203,7 +207,7 @@ impl Module for LuaModule {
     }
 
     fn save(&self) -> Value {
-        self.vm().hold(|| match self.state() {
+        self.vm().hold_at_last(PATIENCE, || match self.state() {
             Ok(Some(state)) => crate::state::plain(&state),
             _ => Value::Map(BTreeMap::new()),
         })
@@ -212,7 +216,7 @@ impl Module for LuaModule {
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
         let vm = self.vm();
         let mut kept = vm.globals.renewed(candidates);
-        vm.hold(|| {
+        vm.hold_at_last(PATIENCE, || {
             if let Ok(Some(state)) = self.state() {
                 crate::state::tasks(&state, candidates, &mut kept);
             }

@@ -46,9 +46,9 @@ impl Vm {
             let _armed = left.and_then(|left| self.interrupt.arm(&self.lua, left).ok());
             let outer = unlimited.outer.unwrap_or(0);
             let _limited = Memory::limit(&self.lua, self.most(how, outer));
-            // LuaJIT has no collection of last resort: with its memory limited its collector has to go on.
-            let rests = how.staging && cfg!(not(feature = "luajit"));
-            let _resting = rests.then(|| Resting::new(&self.lua));
+            if how.staging {
+                self.collector.rest(&self.lua);
+            }
             work()
         })
     }
@@ -80,22 +80,6 @@ impl Drop for Memory<'_> {
         if let Some(outer) = self.outer {
             let _ = self.lua.set_memory_limit(outer);
         }
-    }
-}
-
-/// The collector rests until this drops.
-struct Resting<'a>(&'a Lua);
-
-impl<'a> Resting<'a> {
-    fn new(lua: &'a Lua) -> Self {
-        lua.gc_stop();
-        Self(lua)
-    }
-}
-
-impl Drop for Resting<'_> {
-    fn drop(&mut self) {
-        self.0.gc_restart();
     }
 }
 
@@ -150,6 +134,9 @@ impl<T, F: Future<Output = T>> Future for Run<F> {
         let (polled, late) =
             this.vm.turn(&this.how, Some(left), || (inner.as_mut().poll(cx), this.vm.interrupt.late()));
         this.spent += began.elapsed();
+        if this.how.staging && polled.is_pending() {
+            this.vm.hold(|| this.vm.collector.wake(&this.vm.lua));
+        }
         match late {
             Some(late) => Poll::Ready(Err(Overrun { budget, late })),
             None => polled.map(Ok),

@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{
-    EventKind, Export, LeaseKind, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx,
-};
+use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
 use mlua::{Table, Value};
 
 use crate::compile::Chunk;
@@ -22,10 +19,6 @@ use crate::vm::Vm;
 
 /// How much of a table a module exports is copied out.
 const EXPORTED: usize = 1000;
-
-/// How long a turn may last before a reload no longer blocks for it, and how often it looks again.
-const PATIENCE: Duration = Duration::from_millis(20);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// This backend's part of one transaction.
 pub(crate) struct LuaTxn {
@@ -51,32 +44,6 @@ impl LuaTxn {
         let open = Open::new(&self.vm, self.cx.clone())?;
         self.vm.set_open(Some(open.clone()));
         Ok(slot.insert(open).clone())
-    }
-
-    /// Waits for a turn that does not end, without blocking the thread for it. Such a task is cancelled in the
-    /// end, or no reload could ever mend it; such a call fails the reload.
-    async fn free(&self) -> Result<(), ScriptError> {
-        let Some(world) = self.vm.world() else { return Ok(()) };
-        let began = Instant::now();
-        while let Some((lease, lasts)) = self.vm.turns.hog(PATIENCE) {
-            if began.elapsed() > self.cx.stage_budget / 2 {
-                let name = lease.as_ref().map_or("the host", |lease| lease.root().as_str());
-                let text = format!("code of `{name}` has kept the VM for {lasts:?} without yielding");
-                match &lease {
-                    Some(lease) if lease.kind() == LeaseKind::Task => {
-                        if !lease.is_cancelled() {
-                            let module = Some(lease.root().clone());
-                            let message = format!("{text}: the task is cancelled");
-                            world.emit(EventKind::Warning { module, message });
-                            lease.cancel();
-                        }
-                    }
-                    _ => return Err(ScriptError::new(ScriptErrorKind::Timeout, text)),
-                }
-            }
-            world.clock.sleep(LOOK).await;
-        }
-        Ok(())
     }
 
     /// Makes the Lua side of the record, with the state of the live version.
@@ -166,8 +133,8 @@ fn is_small(value: &Value, left: &mut usize) -> bool {
 #[async_trait]
 impl Txn for LuaTxn {
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
-        self.free().await?;
         let vm = &self.vm;
+        vm.free(self.cx.stage_budget).await?;
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
         let prepared = vm.hold(|| {
             let open = self.open()?;
@@ -217,7 +184,7 @@ impl Txn for LuaTxn {
 
     fn commit(&self, swap: &mut dyn FnMut()) {
         let vm = &self.vm;
-        let claims = vm.hold(|| {
+        let claims = vm.hold_at_last(self.cx.stage_budget, || {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(open) = open else {
                 swap();
@@ -228,6 +195,7 @@ impl Txn for LuaTxn {
             open.pour(vm).expect("tables of the VM are written raw");
             swap();
             vm.set_open(None);
+            vm.collector.wake(&vm.lua);
             if let Some(limit) = limit {
                 let _ = vm.lua.set_memory_limit(limit);
             }
@@ -241,11 +209,15 @@ impl Txn for LuaTxn {
         }
     }
 
-    /// Takes no lock of the VM: code that spins may hold it.
+    /// Does not wait for the VM's lock: code that spins may hold it.
     fn rollback(&self) {
-        if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            self.vm.set_open(None);
+        if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            return;
         }
+        self.vm.set_open(None);
+        let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
+        let wake = world.clock.blocking(Box::new(move || vm.hold(|| vm.collector.wake(&vm.lua))));
+        world.clock.spawn(wake);
     }
 }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use graceful_core::Lease;
@@ -39,6 +39,7 @@ pub(crate) struct Turns {
     running: Mutex<Vec<Turn>>,
     watched: AtomicBool,
     until: Mutex<Option<Instant>>,
+    limit: OnceLock<Duration>,
 }
 
 thread_local! {
@@ -50,7 +51,8 @@ impl Turns {
     /// Called while nothing runs in `lua`.
     pub(crate) fn new(lua: &Lua) -> Arc<Self> {
         let main = AtomicPtr::new(lua.state());
-        let turns = Self { main, running: Mutex::default(), watched: false.into(), until: Mutex::default() };
+        let (running, watched, until, limit) = Default::default();
+        let turns = Self { main, running, watched, until, limit };
         let turns = Arc::new(turns);
         if cfg!(not(feature = "luajit")) {
             let weak = Arc::downgrade(&turns);
@@ -89,8 +91,11 @@ impl Turns {
         }
     }
 
-    /// The lease of the turn that has kept the VM for longer than `most`, and how long that is.
+    /// The lease of the turn of another thread that has kept the VM for longer than `most`, and how long that is.
     pub(crate) fn hog(&self, most: Duration) -> Option<(Option<Lease>, Duration)> {
+        if std::ptr::eq(RUNNING.get(), self) {
+            return None;
+        }
         let turns = self.lock();
         let outermost = turns.first().filter(|turn| turn.began.elapsed() > most)?;
         Some((outermost.lease.clone(), outermost.began.elapsed()))
@@ -109,8 +114,20 @@ impl Turns {
         }
     }
 
+    /// Cancels turns that last longer than `most`, from now on.
+    pub(crate) fn limit(self: &Arc<Self>, most: Duration) {
+        let _ = self.limit.set(most);
+        self.watch();
+    }
+
     fn stop_cancelled(&self) {
         let turns = self.lock();
+        if let (Some(limit), Some(turn)) = (self.limit.get(), turns.first())
+            && turn.began.elapsed() > *limit
+            && let Some(lease) = &turn.lease
+        {
+            lease.cancel();
+        }
         let Some(Turn { lease: Some(lease), states, .. }) = turns.last() else { return };
         if let Some(state) = states.last().filter(|_| lease.is_cancelled()) {
             // SAFETY: the coroutine runs in a turn that cannot end while `turns` is locked, so it is alive;
@@ -121,7 +138,7 @@ impl Turns {
 
     fn is_over(&self) -> bool {
         let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = until.is_none_or(|until| Instant::now() > until);
+        let over = self.limit.get().is_none() && until.is_none_or(|until| Instant::now() > until);
         if over {
             self.watched.store(false, Ordering::Release);
         }

@@ -8,6 +8,7 @@ use graceful_core::{CallError, Control, Instance, Lease, LeaseKind, Name, Script
 use mlua::{Function, Lua, Table, Value};
 
 use crate::checkpoint::Copier;
+use crate::collector::Collector;
 use crate::error;
 use crate::globals::Globals;
 use crate::grave::Grave;
@@ -47,6 +48,7 @@ pub(crate) struct Vm {
     /// has room for some thousand handles only.
     pub(crate) records: Table,
     pub(crate) grave: Grave,
+    pub(crate) collector: Collector,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) overlay: Overlay,
@@ -68,6 +70,7 @@ impl Vm {
             settings,
             records: lua.create_table()?,
             grave: Grave::default(),
+            collector: Collector::default(),
             interrupt: Interrupt::new(),
             turns: Turns::new(&lua),
             overlay: Overlay::load(&lua, &getmeta, &setmeta)?,

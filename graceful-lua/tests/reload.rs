@@ -630,3 +630,15 @@ fn a_reload_does_not_hang_for_a_call_that_keeps_the_vm() {
     assert_eq!(call.join().unwrap().unwrap(), "done".into());
     app.reload().unwrap();
 }
+
+#[test]
+fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
+    let builder = LuaBackend::builder().turn_limit(Duration::from_millis(100));
+    let app = App::with(
+        builder,
+        &[("main", "return { spin = function() while true do end end, n = function() return 1 end }")],
+    );
+    app.reload().unwrap();
+    assert!(matches!(app.try_call("main", "spin"), Err(CallError::Cancelled { .. })));
+    assert_eq!(app.call("main", "n"), int(1));
+}

@@ -9,18 +9,22 @@ local claims, keys = {}, {}
 -- new claims as {owner, id, text}, and the ids of those that the same module already had.
 local function claim(layers, owners, next_id)
     local fresh, again = {}, {}
-    for index = 1, #layers do
-        for key, who in next, layers[index].by do
-            local owner, last = owners[who], claims[key]
-            if last and last.owner == owner then
-                again[#again + 1] = last.id
-            elseif owner then
-                local id = next_id()
-                claims[key] = { id = id, owner = owner, earlier = rawget(globals, key), under = last }
-                keys[id] = key
-                fresh[#fresh + 1] = { owner, id, tostring(key) }
-            end
+    local function note(key, change, earlier)
+        -- Those who changed it earlier in this transaction come first.
+        if change.below then note(key, change.below, earlier) end
+        local owner, last = owners[change.who], claims[key]
+        if last and last.owner == owner then
+            again[#again + 1] = last.id
+        elseif owner then
+            local id = next_id()
+            if change.below then earlier = change.before end
+            claims[key] = { id = id, owner = owner, earlier = earlier, under = last }
+            keys[id] = key
+            fresh[#fresh + 1] = { owner, id, tostring(key) }
         end
+    end
+    for index = 1, #layers do
+        for key, change in next, layers[index].by do note(key, change, rawget(globals, key)) end
     end
     return fresh, again
 end

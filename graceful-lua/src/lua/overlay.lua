@@ -31,20 +31,30 @@ local function copy(target, most)
     return into
 end
 
--- Remembers in `layer` how `target` differs from `under`, and which of it is new since the turn began.
+-- Remembers in `layer` how `target` differs from `under`, and who made it so: `by` has for each key the last who
+-- changed it, with what it was before and, below, who had changed it before that.
 local function record(layer, target, under, under_meta, who)
     local before_set, before_gone, before_by = layer.set, layer.gone, layer.by
     local set, gone, by = {}, {}, {}
+    local function changed(key, value)
+        local before, last = before_set[key], before_by[key]
+        if before == nil and not before_gone[key] then before = under[key] end
+        if rawequal(before, value) or last and last.who == who then
+            by[key] = last
+        else
+            by[key] = { who = who, before = before, below = last }
+        end
+    end
     for key, value in next, target do
         if not rawequal(rawget(under, key), value) then
             set[key] = value
-            by[key] = rawequal(before_set[key], value) and before_by[key] or who
+            changed(key, value)
         end
     end
     for key in next, under do
         if rawget(target, key) == nil then
             gone[key] = true
-            by[key] = before_gone[key] and before_by[key] or who
+            changed(key, nil)
         end
     end
     layer.set, layer.gone, layer.by = set, gone, by
@@ -100,11 +110,10 @@ local function put_in_large(target, layer)
     return frame
 end
 
-local function take_out_large(frame, who)
+local function take_out_large(frame)
     local target, layer = frame.target, frame.layer
     local meta = getmeta(target)
     if not rawequal(meta, frame.watch) then layer.meta, layer.has_meta = meta, true end
-    for key in next, frame.added do layer.by[key] = who end
     for key in next, layer.set do frame.added[key] = true end
     for key in next, frame.added do
         layer.set[key] = rawget(target, key)
@@ -114,7 +123,7 @@ local function take_out_large(frame, who)
 end
 
 local function take_out(frame, who)
-    if frame.large then return take_out_large(frame, who) end
+    if frame.large then return take_out_large(frame) end
     record(frame.layer, frame.target, frame.under, frame.under_meta, who)
     restore(frame.target, frame.base, frame.base_meta)
 end

@@ -1,0 +1,73 @@
+//! Getting at the VM when code keeps it and does not yield: a reload must not hang for it.
+
+use std::time::{Duration, Instant};
+
+use graceful_core::error::ScriptErrorKind;
+use graceful_core::{EventKind, Lease, LeaseKind, ScriptError};
+
+use crate::vm::Vm;
+
+/// How long a turn may last before a reload no longer blocks for it, and how often it looks again.
+const PATIENCE: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Vm {
+    /// Waits for a turn that does not end, without blocking the thread. A task is cancelled after half of
+    /// `most`, for no reload could ever mend it.
+    ///
+    /// # Errors
+    /// A call keeps the VM.
+    pub(crate) async fn free(&self, most: Duration) -> Result<(), ScriptError> {
+        let Some(world) = self.world() else { return Ok(()) };
+        let began = Instant::now();
+        while let Some((lease, lasts)) = self.turns.hog(PATIENCE) {
+            if began.elapsed() > most / 2 {
+                match lease {
+                    Some(lease) if lease.kind() == LeaseKind::Task => self.cancel_hog(&lease, lasts),
+                    lease => {
+                        return Err(ScriptError::new(ScriptErrorKind::Timeout, told(lease.as_ref(), lasts)));
+                    }
+                }
+            }
+            world.clock.sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Holds the VM's lock while `work` runs, where waiting for it cannot fail: a task that keeps the VM is
+    /// cancelled after half of `most`, a call after all of it.
+    pub(crate) fn hold_at_last<R>(&self, most: Duration, work: impl FnOnce() -> R) -> R {
+        let began = Instant::now();
+        while let Some((lease, lasts)) = self.turns.hog(PATIENCE) {
+            if let Some(lease) = lease {
+                let share = if lease.kind() == LeaseKind::Task { most / 2 } else { most };
+                if began.elapsed() > share {
+                    self.cancel_hog(&lease, lasts);
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.hold(work)
+    }
+
+    fn cancel_hog(&self, lease: &Lease, lasts: Duration) {
+        if lease.is_cancelled() {
+            return;
+        }
+        self.turns.watch();
+        lease.cancel();
+        if let Some(world) = self.world() {
+            let message = format!("{} and is cancelled", told(Some(lease), lasts));
+            world.emit(EventKind::Warning { module: Some(lease.root().clone()), message });
+        }
+    }
+}
+
+fn told(lease: Option<&Lease>, lasts: Duration) -> String {
+    let by = match lease {
+        Some(lease) if lease.kind() == LeaseKind::Task => format!("a task of `{}`", lease.root()),
+        Some(lease) => format!("a call into `{}`", lease.root()),
+        None => "the host".to_owned(),
+    };
+    format!("{by} has kept the VM for {lasts:.1?} without yielding")
+}
