@@ -160,6 +160,8 @@ impl Inner {
     /// A reload committed.
     pub(crate) fn settled(&self, options: &ReloadOptions, loads: &BTreeMap<Name, Load>) {
         self.dirty.lock().unwrap().settle(options);
+        // An entry that was unregistered stays away until it is made an entry again.
+        self.entries.lock().unwrap().retain(|entry| !options.remove.contains(entry));
         *self.served.lock().unwrap() = self.entries.lock().unwrap().iter().cloned().collect();
         let mut unregistered = self.world.unregistered.lock().unwrap();
         unregistered.extend(options.remove.iter().cloned());

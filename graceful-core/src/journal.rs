@@ -1,5 +1,6 @@
 //! The journal: what was done to live modules, written down before it is done, and undone in reverse.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::source::Name;
 
 /// One step that has an undo.
 pub(crate) enum Entry {
-    /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback`.
+    /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback` if
+    /// one of them began.
     Suspended { old: Arc<Instance>, checkpoint: Option<Checkpoint> },
     /// A new module's `init` is about to run. Undo, once it ran to its end: `finalize`.
     Initialised { new: Arc<Instance>, done: bool },
@@ -27,6 +29,8 @@ pub(crate) enum Entry {
 #[derive(Default)]
 pub(crate) struct Journal {
     pub(crate) entries: Vec<Entry>,
+    /// The suspended modules of which a hook began to run: those are owed a `rollback`.
+    pub(crate) began: BTreeSet<Name>,
 }
 
 /// What came of undoing.
@@ -48,7 +52,8 @@ impl Journal {
         while let Some(entry) = self.entries.pop() {
             match entry {
                 Entry::Suspended { old: instance, checkpoint } => {
-                    undo_suspend(world, &instance, checkpoint, old, budget, &mut undone).await;
+                    let began = self.began.contains(&instance.name);
+                    undo_suspend(world, &instance, checkpoint, (old, began), budget, &mut undone).await;
                 }
                 Entry::Initialised { done: false, .. } => {}
                 Entry::Initialised { new, done: true } => {
@@ -70,7 +75,7 @@ async fn undo_suspend(
     world: &Arc<World>,
     old: &Arc<Instance>,
     checkpoint: Option<Checkpoint>,
-    generation: Generation,
+    (generation, began): (Generation, bool),
     budget: Duration,
     undone: &mut Undone,
 ) {
@@ -79,7 +84,7 @@ async fn undo_suspend(
         let result = bounded(world, budget, module.restore(&checkpoint)).await;
         undone.note(world, &old.name, "state", result.map_err(|error| error.to_string()));
     }
-    if module.manifest().hooks.rollback {
+    if began && module.manifest().hooks.rollback {
         let run = HookRun { instance: old, hook: Hook::Rollback, generation, budget };
         let result = run.run(world, None).await;
         undone.note(world, &old.name, "rollback hook", result.map_err(|error| error.to_string()));

@@ -80,13 +80,19 @@ impl Transaction {
 
     pub(super) async fn suspend(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Suspend);
-        for name in self.changes().plan.unload.clone() {
-            let Some((old, _)) = self.pair(&name).filter(|_| self.has_reload_hook(&name)) else {
-                continue;
-            };
-            self.checkpoint(&name, &old).await?;
+        let unload = self.changes().plan.unload.iter();
+        let hooked: Vec<Arc<Instance>> = unload
+            .filter(|name| self.has_reload_hook(name))
+            .filter_map(|name| Some(self.pair(name)?.0))
+            .collect();
+        // Every copy before the first hook, which may change the state of another module by calling it.
+        for old in &hooked {
+            self.checkpoint(&old.name, old).await?;
+        }
+        for old in hooked {
             let before = old.module().is_some_and(|module| module.manifest().hooks.before_reload);
             if before {
+                self.journal.began.insert(old.name.clone());
                 self.hook(&old, Hook::BeforeReload, self.base).await?;
             }
         }
@@ -134,6 +140,7 @@ impl Transaction {
                     *done = true;
                 }
             } else if !first && hooks.after_reload {
+                self.journal.began.insert(name.clone());
                 self.hook(&new, Hook::AfterReload, generation).await?;
             }
         }
