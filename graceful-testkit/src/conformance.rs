@@ -112,6 +112,8 @@ macro_rules! conformance {
                 tx_04_a_failing_init_puts_everything_back,
                 tx_04_the_undo_goes_in_reverse_order,
                 tx_04_the_undo_goes_on_past_errors,
+                tx_04_a_hook_that_changes_another_module_is_undone_there_too,
+                tx_04_rollback_is_for_modules_whose_hooks_began,
                 tx_05_nothing_is_visible_before_the_commit_and_everything_after,
                 tx_05_nothing_is_left_of_a_reload_that_failed,
                 tx_05_a_top_level_that_waits_is_isolated;
@@ -202,7 +204,11 @@ fn snapshot<S: Subject>(text: &str, approved: &str, name: &str) {
         return settings.bind(|| insta::assert_snapshot!(name, text));
     }
     let body = approved.splitn(3, "---\n").nth(2).expect("a snapshot has a head and a body");
-    assert_eq!(text.trim_end(), body.trim_end(), "the trace of `{name}` differs from the reference backend's");
+    assert_eq!(
+        text.trim_end(),
+        body.trim_end(),
+        "the trace of `{name}` differs from the reference backend's"
+    );
 }
 
 /// Asserts that these lines of `trace` stand in this order.

@@ -143,6 +143,32 @@ pub fn tx_04_the_undo_goes_on_past_errors<S: Subject>() {
     assert_eq!((app.ask("db", "n"), app.ask("web", "n")), (1.into(), 1.into()));
 }
 
+/// TX-04: what a hook did to another module of the reload by calling it is undone too.
+pub fn tx_04_a_hook_that_changes_another_module_is_undone_there_too<S: Subject>() {
+    needs!(S: hooks);
+    let db = Script::new("db").init([set("n", 1)]).before_reload([note("db")]).function("add", [inc("n")]);
+    let web = Script::new("web").requires("db").before_reload([eval(call("db", "add"))]);
+    let app = App::of::<S>().module(web.clone()).module(db.clone()).start();
+    let before = app.digest();
+    app.edit(db.comment("2"));
+    app.edit(web.comment("2").after_reload([throw("no")]));
+    assert_eq!(app.must_fail().code().0, "GR0105");
+    assert_eq!(app.digest(), before);
+}
+
+/// TX-04: a module of which no hook began has nothing to take back.
+pub fn tx_04_rollback_is_for_modules_whose_hooks_began<S: Subject>() {
+    needs!(S: hooks);
+    let own = |name: &str| Script::new(name).checkpoint("own").before_reload([note(name)]);
+    let db = own("db").rollback([note("db back")]);
+    let web = own("web").requires("db").hook("before_reload", [throw("no")]).rollback([note("web back")]);
+    let app = App::of::<S>().module(web).module(db.clone()).start();
+    app.take_notes();
+    app.edit(db.comment("2"));
+    assert_eq!(app.must_fail().code().0, "GR0105");
+    assert_eq!(app.take_notes(), ["web back"]);
+}
+
 /// TX-05: what a top level, `init` and hooks did becomes visible at the commit, all of it at once.
 pub fn tx_05_nothing_is_visible_before_the_commit_and_everything_after<S: Subject>() {
     needs!(S: hooks, plain, globals, routes, tasks, waits);
