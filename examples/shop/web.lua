@@ -49,7 +49,10 @@ http.route('GET', '/price/:item', function(request)
     if not base then
         return { status = 404, body = 'no such item: ' .. request.params.item }
     end
-    local quantity = math.tointeger(tonumber(request.query.quantity or 1))
+    local quantity = math.floor(tonumber(request.query.quantity or 1) or 0)
+    if quantity < 1 then
+        return { status = 400, body = 'how many?' }
+    end
     local cents = pricing.total(base, quantity)
     return { item = request.params.item, quantity = quantity, cents = cents, currency = config.currency }
 end)
