@@ -136,6 +136,7 @@ macro_rules! conformance {
                 st_02_nested_and_shared_data_survive,
                 st_02_aliases_stay_aliases,
                 st_02_functions_survive_and_stay_the_code_they_are,
+                st_02_a_function_sees_its_own_generation_whoever_calls_it,
                 st_02_nothing_is_copied_without_a_reload_hook_or_where_the_module_says_so,
                 st_03_the_module_is_frozen_while_hooks_run,
                 st_03_a_rollback_loses_no_write_but_the_hooks,

@@ -85,6 +85,31 @@ pub fn st_02_functions_survive_and_stay_the_code_they_are<S: Subject>() {
     assert_eq!(app.ask("hits", "run"), words(["two", "one"]));
 }
 
+/// ST-02: and see their own time, whoever calls them, as long as that is there.
+pub fn st_02_a_function_sees_its_own_generation_whoever_calls_it<S: Subject>() {
+    needs!(S: registers, kept_functions, dynamic, waits);
+    let db = |tag: &str| Script::plain("db").function("get", [ret(tag)]);
+    let hits = |tag: &str| {
+        let both = || [ret(list([tag.into(), call_dynamic("db", "get")]))];
+        Script::new("hits")
+            .function("keep_old", [keep("old", both())])
+            .function("keep_new", [keep("new", both())])
+            .function("run_old", [ret(kept("old"))])
+            .function("slow", [note("in"), wait("go"), ret(kept("new"))])
+    };
+    let app = App::of::<S>().module(hits("one")).module(db("one")).start();
+    app.ask("hits", "keep_old");
+    let old = app.begin_call("hits", "slow");
+    app.until_noted("in");
+    app.edit(hits("two"));
+    app.edit(db("two"));
+    app.must_reload();
+    app.ask("hits", "keep_new");
+    assert_eq!(app.ask("hits", "run_old"), words(["one", "one"]), "an old function in a new call");
+    app.open("go");
+    assert_eq!(old.join(), Ok(words(["two", "two"])), "a new function in an old call");
+}
+
 /// ST-02: nothing is copied without need.
 pub fn st_02_nothing_is_copied_without_a_reload_hook_or_where_the_module_says_so<S: Subject>() {
     needs!(S: hooks);
