@@ -1,8 +1,10 @@
 //! Checkpoints of states: taken before hooks run on them, restored when the reload fails.
 
 use graceful_core::HookError;
-use mlua::{Function, Lua, Table};
+use mlua::{Function, Lua, Table, Value};
 
+use crate::fiber::fiber_id;
+use crate::semver::Semver;
 use crate::vm::Vm;
 
 /// The functions of `lua/checkpoint.lua`.
@@ -16,21 +18,25 @@ pub(crate) struct Copier {
 /// A copy of one module's state, in the VM.
 pub(crate) struct Copy {
     copies: Option<Table>,
-    /// Something in the state is native and changes, if it does, for good.
+    /// The state holds something native: what changes in it changes for good.
     pub(crate) foreign: bool,
 }
 
 impl Copier {
     pub(crate) fn load(lua: &Lua, getmeta: &Function, setmeta: &Function) -> mlua::Result<Self> {
+        let foreign = lua.create_function(|_, value: Value| match &value {
+            Value::UserData(object) => Ok(!object.is::<Semver>() && fiber_id(object).is_none()),
+            _ => Ok(false),
+        })?;
         let chunk = lua.load(include_str!("lua/checkpoint.lua")).set_name("=graceful");
-        let (copy, restore) = chunk.call((getmeta, setmeta))?;
+        let (copy, restore) = chunk.call((getmeta, setmeta, foreign))?;
         let borders = lua.create_table()?;
         let weak = lua.create_table()?;
         weak.raw_set("__mode", "k")?;
         borders.set_metatable(Some(weak))?;
         let globals = lua.globals();
-        for value in globals.pairs::<mlua::Value, mlua::Value>() {
-            if let (_, mlua::Value::Table(library)) = value? {
+        for value in globals.pairs::<Value, Value>() {
+            if let (_, Value::Table(library)) = value? {
                 borders.raw_set(library, true)?;
             }
         }

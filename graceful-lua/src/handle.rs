@@ -147,6 +147,15 @@ impl<A, R> LuaFunction<A, R> {
     }
 }
 
+impl<A, R> Drop for LuaFunction<A, R> {
+    /// Whoever drops it need not wait for the VM's lock.
+    fn drop(&mut self) {
+        if let Ok(found) = self.found.get_mut() {
+            self.vm.grave.bury_functions(found.take().map(|found| found.function));
+        }
+    }
+}
+
 impl<A, R> Clone for LuaFunction<A, R> {
     fn clone(&self) -> Self {
         let (vm, module, export) = (self.vm.clone(), self.module.clone(), self.export.clone());

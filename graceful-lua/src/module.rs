@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::module::Checkpoint;
-use graceful_core::{CallError, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
+use graceful_core::{CallError, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
 use mlua::{Function, MultiValue, Table};
 
 use crate::checkpoint::LuaCheckpoint;
@@ -196,6 +196,10 @@ impl Module for LuaModule {
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
         let vm = self.vm();
         let copy = vm.hold(|| vm.copy(self.id()))?;
+        if let Some(world) = vm.world().filter(|_| copy.foreign) {
+            let message = "its state holds native objects: what changes in them cannot be rolled back".into();
+            world.emit(EventKind::Warning { module: Some(self.manifest.name.clone()), message });
+        }
         Ok(Box::new(LuaCheckpoint { copy, vm: vm.clone() }))
     }
 

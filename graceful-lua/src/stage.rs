@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
 use mlua::{Table, Value};
 

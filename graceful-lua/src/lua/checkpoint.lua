@@ -1,6 +1,6 @@
 -- Copies a state so that it can be made the very same again: each table that is reached from it with a
 -- shallow copy of it and its metatable. Identity, aliases and cycles need nothing more.
-local getmeta, setmeta = ...
+local getmeta, setmeta, is_foreign = ...
 local next, rawget, rawset, rawequal, type = next, rawget, rawset, rawequal, type
 
 local function shallow(table)
@@ -24,8 +24,8 @@ local function copy(state, borders, most)
                 last = last + 1
                 todo[last] = value
             end
-        elseif kind == 'userdata' then
-            foreign = true
+        elseif kind == 'userdata' and not foreign then
+            foreign = is_foreign(value)
         end
     end
     copies[state] = true
