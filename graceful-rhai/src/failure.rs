@@ -13,7 +13,19 @@ pub(crate) enum Failure {
     /// A call failed.
     Call(CallError),
     /// A reload did not go through.
-    Reload { code: Code, message: String, retryable: bool, outcome: &'static str, module: Option<String> },
+    Reload(Box<Refused>),
+}
+
+/// Why a reload did not go through.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refused {
+    code: Code,
+    message: String,
+    retryable: bool,
+    outcome: &'static str,
+    phase: Option<&'static str>,
+    module: Option<String>,
+    place: Option<String>,
 }
 
 impl Failure {
@@ -22,7 +34,7 @@ impl Failure {
         match self {
             Failure::Call(CallError::Script(error)) => error.message.clone(),
             Failure::Call(error) => error.to_string(),
-            Failure::Reload { message, .. } => message.clone(),
+            Failure::Reload(refused) => refused.message.clone(),
         }
     }
 
@@ -30,21 +42,28 @@ impl Failure {
     pub(crate) fn code(&self) -> Code {
         match self {
             Failure::Call(error) => error.code(),
-            Failure::Reload { code, .. } => *code,
+            Failure::Reload(refused) => refused.code,
         }
     }
 
     /// A reload that a hook asked for.
     pub(crate) fn nested() -> Self {
         let kind = ReloadErrorKind::Nested;
-        let (code, message, outcome) = (kind.code(), kind.to_string(), Outcome::Refused.as_str());
-        Failure::Reload { code, message, retryable: true, outcome, module: None }
+        Failure::Reload(Box::new(Refused {
+            code: kind.code(),
+            message: kind.to_string(),
+            retryable: true,
+            outcome: Outcome::Refused.as_str(),
+            phase: None,
+            module: None,
+            place: None,
+        }))
     }
 
     fn is_retryable(&self) -> bool {
         match self {
             Failure::Call(error) => error.is_retryable(),
-            Failure::Reload { retryable, .. } => *retryable,
+            Failure::Reload(refused) => refused.retryable,
         }
     }
 
@@ -52,7 +71,7 @@ impl Failure {
     pub(crate) fn into_call(self) -> CallError {
         match self {
             Failure::Call(error) => error,
-            Failure::Reload { message, .. } => CallError::Script(ScriptError::runtime(message)),
+            Failure::Reload(refused) => CallError::Script(ScriptError::runtime(refused.message)),
         }
     }
 }
@@ -61,7 +80,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Call(error) => error.fmt(f),
-            Failure::Reload { message, .. } => f.write_str(message),
+            Failure::Reload(refused) => f.write_str(&refused.message),
         }
     }
 }
@@ -84,13 +103,15 @@ impl From<&ReloadError> for Failure {
         // The first cause is the kind, which the message ends with.
         let told: Vec<String> =
             causes.enumerate().filter(|(at, _)| *at != 1).map(|(_, e)| e.to_string()).collect();
-        Failure::Reload {
+        Failure::Reload(Box::new(Refused {
             code: error.code(),
             message: told.join(": "),
             retryable: error.is_retryable(),
             outcome: error.report.outcome.as_str(),
+            phase: Some(error.phase.as_str()),
             module: error.module().map(ToString::to_string),
-        }
+            place: error.kind.place().map(ToString::to_string),
+        }))
     }
 }
 
@@ -120,15 +141,19 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("message", |failure: &mut Failure| failure.message());
     engine.register_get("code", |failure: &mut Failure| failure.code().to_string());
     engine.register_get("retryable", |failure: &mut Failure| failure.is_retryable());
-    engine.register_get("outcome", |failure: &mut Failure| match failure {
-        Failure::Reload { outcome, .. } => Dynamic::from(*outcome),
-        Failure::Call(_) => Dynamic::UNIT,
-    });
-    engine.register_get("module", |failure: &mut Failure| match failure {
-        Failure::Reload { module: Some(module), .. } => Dynamic::from(module.clone()),
-        _ => Dynamic::UNIT,
-    });
+    reloads(engine, "outcome", |refused| Some(refused.outcome.to_owned()));
+    reloads(engine, "phase", |refused| refused.phase.map(str::to_owned));
+    reloads(engine, "module", |refused| refused.module.clone());
+    reloads(engine, "place", |refused| refused.place.clone());
     for name in ["to_string", "to_debug"] {
         engine.register_fn(name, |failure: &mut Failure| failure.to_string());
     }
+}
+
+/// A property that only the failure of a reload has.
+fn reloads(engine: &mut Engine, name: &str, told: fn(&Refused) -> Option<String>) {
+    engine.register_get(name, move |failure: &mut Failure| match failure {
+        Failure::Reload(refused) => told(refused).map_or(Dynamic::UNIT, Dynamic::from),
+        Failure::Call(_) => Dynamic::UNIT,
+    });
 }

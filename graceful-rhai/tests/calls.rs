@@ -164,3 +164,65 @@ fn a_call_whose_caller_goes_away_is_stopped() {
     assert!(began.elapsed() < Duration::from_secs(1));
     assert!(app.count("a", "n") > 0);
 }
+
+#[test]
+fn a_call_that_computes_for_long_does_not_keep_others_out() {
+    let text =
+        "fn long() { let n = 0; while true { n += 1; if graceful::state().stop == true { break; } } n }
+        fn stop() { let s = graceful::state(); s.stop = true; }";
+    let app = Arc::new(App::start(&[("a", text)]));
+    let calling = app.clone();
+    let long = std::thread::spawn(move || calling.call("a", "long"));
+    std::thread::sleep(Duration::from_millis(50));
+    let began = Instant::now();
+    app.call("a", "stop").unwrap();
+    assert!(long.join().unwrap().unwrap().as_int().unwrap() > 0);
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn what_a_call_does_between_two_waits_is_not_interleaved() {
+    let text = "let me = graceful::register_module(\"a\", #{ init: |m| { m.state.n = 0; } });
+        fn hit() { let now = me.state.n; for i in 0..20 { now + i; } me.state.n = now + 1; me.state.n }";
+    let app = Arc::new(App::start(&[("a", text)]));
+    let threads = (0..4).map(|_| {
+        let app = app.clone();
+        std::thread::spawn(move || {
+            (0..100).map(|_| app.engine.call_blocking("a", "hit", Vec::new())).collect::<Vec<_>>()
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let mut seen: Vec<i64> =
+        threads.into_iter().flat_map(|t| t.join().unwrap()).map(|n| n.unwrap().as_int().unwrap()).collect();
+    seen.sort();
+    assert_eq!(seen, (1..=400).collect::<Vec<_>>());
+}
+
+#[test]
+fn calls_that_cross_each_other_do_not_deadlock_while_reloads_run() {
+    let a = |n: usize| {
+        format!(
+            "import \"b\" as b;
+             graceful::register_module(\"a\", #{{ after_reload: |m| () }});
+             fn down() {{ graceful::state().add(\"n\", 1); b::down() }} fn bottom() {{ graceful::state().get(\"n\", 0); {n} }}
+             fn each() {{ let f = |x| bottom() + x; b::each(f) }}"
+        )
+    };
+    let b = "graceful::register_module(\"b\", #{ after_reload: |m| () });
+        fn down() { graceful::state().add(\"n\", 1); import \"a\" as a; a::bottom() }
+        fn up() { import \"a\" as a; a::each() } fn each(f) { graceful::state().add(\"n\", 1); f.call(1) }";
+    let app = Arc::new(App::start(&[("a", &a(0)), ("b", b)]));
+    let threads: Vec<_> = [("a", "down"), ("b", "up"), ("a", "each"), ("b", "down")]
+        .into_iter()
+        .map(|(module, function)| {
+            let app = app.clone();
+            std::thread::spawn(move || (0..150).for_each(|_| drop(app.call(module, function).unwrap())))
+        })
+        .collect();
+    for n in 1..8 {
+        app.edit("a", &a(n));
+        committed(app.reload());
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(app.get("b", "up"), Value::Int(8));
+}
