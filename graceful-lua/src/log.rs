@@ -56,11 +56,12 @@ fn say(lua: &Lua, caller: &Caller, level: Level, format: &Function, said: MultiV
 /// `log.info('%d items', n)` formats; anything else is said one after the other. What cannot be formatted is
 /// said as it is: a line for the log does not end a program.
 fn text(format: &Function, said: MultiValue) -> String {
-    if said.len() > 1 && matches!(said.front(), Some(Value::String(text)) if text.as_bytes().contains(&b'%'))
+    let formats = matches!(said.front(), Some(Value::String(text)) if text.as_bytes().contains(&b'%'));
+    if said.len() > 1
+        && formats
+        && let Ok(text) = format.call::<mlua::LuaString>(said.clone())
     {
-        if let Ok(text) = format.call::<mlua::LuaString>(said.clone()) {
-            return text.to_string_lossy();
-        }
+        return text.to_string_lossy();
     }
     let said = said.iter().map(|value| value.to_string().unwrap_or_else(|_| value.type_name().to_owned()));
     said.collect::<Vec<_>>().join(" ")

@@ -35,7 +35,7 @@ fn occurrences(row: &[u8], token: &[u8]) -> Vec<usize> {
     let (first, last) = (wordy(token.first()), wordy(token.last()));
     let whole = |at: &usize| {
         let before = *at > 0 && wordy(row.get(at - 1));
-        !(first && before) && !(last && wordy(row.get(at + token.len())))
+        !(first && before || last && wordy(row.get(at + token.len())))
     };
     let starts = 0..(row.len() + 1).saturating_sub(token.len().max(1));
     starts.filter(|at| row[*at..].starts_with(token)).filter(whole).collect()
