@@ -90,7 +90,10 @@ fn scope_02_a_fiber_that_spins_and_swallows_errors_is_stopped() {
         (graceful_testkit::MemorySources::new(), crate::LuaBackend::builder().build().unwrap());
     let spins = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let told = spins.clone();
-    let tell = move |_: &mlua::Lua, ()| Ok(told.store(true, std::sync::atomic::Ordering::Release));
+    let tell = move |_: &mlua::Lua, ()| {
+        told.store(true, std::sync::atomic::Ordering::Release);
+        Ok(())
+    };
     backend.lua().globals().set("tell", backend.lua().create_function(tell).unwrap()).unwrap();
     let text = "local fiber = require('fiber') fiber.new(function()
         fiber.sleep(0.2)
