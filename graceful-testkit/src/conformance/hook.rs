@@ -107,14 +107,14 @@ pub fn hook_04_a_nested_caller_parks_the_whole_call<S: Subject>() {
         Script::new("web")
             .requires("admin")
             .before_reload([note("before")])
-            .function("go", [eval(call("admin", "deploy")), ret(tag)])
+            .function("relay", [eval(call("admin", "deploy")), ret(tag)])
     };
     let admin = Script::plain("admin").function("deploy", [Op::Reload]);
     let app = App::of::<S>().module(web("one")).other(admin).limits(short()).start();
     app.edit(web("two"));
-    assert_eq!(app.ask("web", "go"), "one".into());
+    assert_eq!(app.ask("web", "relay"), "one".into());
     assert_eq!(app.take_notes(), ["before", "reload committed"]);
-    assert_eq!(app.ask("web", "go"), "two".into());
+    assert_eq!(app.ask("web", "relay"), "two".into());
 }
 
 /// HOOK-04: what the caller requires afterwards is live, if its own module is.

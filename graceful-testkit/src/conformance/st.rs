@@ -93,9 +93,9 @@ pub fn st_02_a_function_sees_its_own_generation_whoever_calls_it<S: Subject>() {
         let both = || [ret(list([tag.into(), call_dynamic("db", "get")]))];
         Script::new("hits")
             .function("keep_old", [keep("old", both())])
-            .function("keep_new", [keep("new", both())])
+            .function("keep_new", [keep("later", both())])
             .function("run_old", [ret(kept("old"))])
-            .function("slow", [note("in"), wait("go"), ret(kept("new"))])
+            .function("slow", [note("in"), wait("go"), ret(kept("later"))])
     };
     let app = App::of::<S>().module(hits("one")).module(db("one")).start();
     app.ask("hits", "keep_old");
