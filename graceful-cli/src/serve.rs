@@ -3,15 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use graceful_host::wire::{Failure, ReloadReply, Summary};
-use graceful_host::{Cause, Ended, Host, HostError, HostOptions, Running, Signals};
+use graceful_host::{Cause, Host, HostError, HostOptions, Running, Signals};
 use serde_json::json;
 
 use crate::args::{Check, Serve};
 use crate::exit::Exit;
 use crate::show;
 use crate::voice::{Voice, complain};
+
+/// How long the app may take to end once it was told to.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn run(serve: &Serve, dev: bool) -> Exit {
     let voice = Voice::from(&serve.voice);
@@ -32,8 +36,8 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
         }
     }));
     match served(&folder, options, voice).await {
-        Ok(Ended::Clean) => Exit::Ok,
-        Ok(Ended::Late | Ended::AtOnce) => Exit::Failed,
+        Ok(true) => Exit::Ok,
+        Ok(false) => Exit::Failed,
         Err(HostError::Start(_)) => Exit::Failed,
         Err(error) => {
             refuse(&error, voice);
@@ -42,8 +46,10 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
     }
 }
 
-async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<Ended, HostError> {
-    let signals = Signals::listen().map_err(|error| HostError::Setting(format!("signals: {error}")))?;
+async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<bool, HostError> {
+    let at_once = || std::process::exit(Exit::Failed as i32);
+    let signals = Signals::listen(PATIENCE, at_once).await;
+    let signals = signals.map_err(|error| HostError::Setting(format!("signals: {error}")))?;
     let host = Host::open(folder, options)?;
     let running = host.start().await?;
     ready(&running, voice);

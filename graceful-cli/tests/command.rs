@@ -315,6 +315,27 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
+fn a_host_whose_threads_all_spin_still_says_how_it_is_and_ends() {
+    let app = App::new();
+    app.write("web.lua", "require('http').route('GET', '/spin', function() while true do end end)");
+    let served = app.serve(&["run", "."]);
+    let mut asking = Vec::new();
+    for _ in 0..8 {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        write!(stream, "GET /spin HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        asking.push(stream);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let status = json(&app.run(&["status", "--json", "--timeout", "5"]));
+    let web = status["modules"].as_array().unwrap().iter().find(|module| module["name"] == "web").unwrap();
+    assert!(web["in_flight"].as_u64() > Some(0), "{status}");
+    served.signal("TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    served.signal("TERM");
+    assert_eq!(served.wait().0, Some(1));
+}
+
+#[test]
 fn dev_waits_for_the_change_that_mends_the_app() {
     let app = App::new();
     app.write("counter.lua", "return {");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use graceful_core::{Engine, Event, Name, Observer, ReloadOptions};
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::app::{App, MANIFEST, ManifestError};
@@ -81,6 +82,8 @@ pub(crate) struct Inner {
     app: Mutex<Arc<App>>,
     /// A manifest is applied by one reload at a time.
     turn: tokio::sync::Mutex<()>,
+    /// Where reloads run, whoever asks for them.
+    runtime: Handle,
     /// The last reload failed, so what is on disk is not what is live.
     behind: AtomicBool,
 }
@@ -117,6 +120,7 @@ impl Host {
             events,
             app: Mutex::new(Arc::new(app)),
             turn: tokio::sync::Mutex::default(),
+            runtime: Handle::current(),
             behind: AtomicBool::new(true),
         })))
     }
@@ -148,7 +152,7 @@ impl Host {
     /// [`Failure`]; the old code serves, with the old manifest.
     pub async fn reload(&self, cause: Cause, options: ReloadOptions) -> Result<Summary, Failure> {
         let host = self.clone();
-        let reload = tokio::spawn(async move {
+        let reload = self.0.runtime.spawn(async move {
             let _turn = host.0.turn.lock().await;
             let result = host.reload_in_turn(options).await;
             if let Some(told) = &host.0.options.on_reload {

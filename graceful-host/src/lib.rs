@@ -21,6 +21,7 @@
 //! ```
 
 mod admin;
+mod apart;
 mod app;
 mod assemble;
 mod check;
@@ -43,7 +44,7 @@ pub use clock::TokioClock;
 pub use host::{Host, HostError};
 pub use options::{Cause, HostOptions, OnReload};
 pub use running::Running;
-pub use signals::{Ended, Signals};
+pub use signals::Signals;
 pub use sources::DirSources;
 pub use topics::{Message, Topics};
 

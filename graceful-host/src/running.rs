@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use graceful_core::ReloadOptions;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +32,7 @@ pub struct Running {
     /// Ends what begins new work: accepting, watching, event streams.
     stop: CancellationToken,
     site: Option<JoinHandle<bool>>,
-    admin_site: Option<JoinHandle<bool>>,
+    admin_site: Option<oneshot::Receiver<bool>>,
 }
 
 impl Host {
@@ -61,12 +62,15 @@ impl Host {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let site = listener.map(|listener| tokio::spawn(self.serve_app(listener, linger, stop.clone())));
         let path = admin.as_ref().map(|(path, _)| path.clone());
-        let admin_site = admin.map(|(_, socket)| {
-            let listen = address.map(|address| address.to_string());
-            let admin = Arc::new(Admin { host: self.clone(), listen, stop: stop.clone() });
-            let serving = serve(socket, stop.clone(), linger, move |request| admin.clone().respond(request));
-            tokio::spawn(serving)
-        });
+        let admin_site = match admin {
+            Some((path, socket)) => {
+                let listen = address.map(|address| address.to_string());
+                let admin = Admin { host: self.clone(), listen, stop: stop.clone() };
+                let failed = |error: std::io::Error| HostError::Admin { path, reason: error.to_string() };
+                Some(admin.serve(socket, linger).map_err(failed)?)
+            }
+            None => None,
+        };
         if let Some(watch) = watch {
             tokio::spawn(watch.run(self.clone(), stop.clone()));
         }
@@ -131,12 +135,15 @@ impl Running {
     pub async fn stop(self) -> bool {
         self.stop.cancel();
         let mut clean = true;
-        for serving in [self.site, self.admin_site].into_iter().flatten() {
+        if let Some(serving) = self.site {
             clean &= serving.await.unwrap_or(false);
         }
         if let Err(failure) = self.host.unload().await {
             tracing::error!(code = failure.code, "unloading: {}", failure.message);
             clean = false;
+        }
+        if let Some(serving) = self.admin_site {
+            clean &= serving.await.unwrap_or(false);
         }
         clean
     }

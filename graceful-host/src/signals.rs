@@ -1,85 +1,110 @@
 //! What the system tells a host: HUP reloads, TERM and INT end it, a second one at once.
 
-use graceful_core::ReloadOptions;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::io;
+use std::time::Duration;
 
+use graceful_core::ReloadOptions;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::apart::apart;
 use crate::host::{Host, HostError};
 use crate::options::Cause;
 use crate::running::Running;
 
-/// How a host that ran came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Every connection and module ended by itself and in time.
-    Clean,
-    /// Something did not; it was left behind.
-    Late,
-    /// A second signal came before the first one was done with.
-    AtOnce,
+/// How long a host that is run may take to end after the first TERM or INT.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+enum Told {
+    HangUp,
+    End,
 }
 
-/// The signals, listened for from the moment this is made.
+/// The signals, listened for on a thread of their own, so that they are heard whatever the others do.
 pub struct Signals {
-    hang_up: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    told: UnboundedReceiver<Told>,
+    _until_dropped: DropGuard,
 }
 
 impl Signals {
-    /// Listens from now on: until then HUP, TERM and INT end the process as they always do.
+    /// Listens from now on; until then HUP, TERM and INT end the process as they always do. The second TERM or
+    /// INT, or `patience` after the first one, calls `at_once`, which should end the process.
     ///
     /// # Errors
     /// The system refuses.
-    pub fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Whether it is a hang-up.
-    async fn hang_up_or_end(&mut self) -> bool {
-        tokio::select! {
-            _ = self.hang_up.recv() => true,
-            _ = self.terminate.recv() => false,
-            _ = self.interrupt.recv() => false,
-        }
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+    pub async fn listen(patience: Duration, at_once: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let (tell, told) = unbounded_channel();
+        let (ready, listening) = oneshot::channel();
+        let done = CancellationToken::new();
+        let until = done.clone();
+        apart("signals", async move {
+            tokio::select! {
+                () = until.cancelled() => {}
+                ended = hear(tell, ready, patience) => if ended { at_once() },
+            }
+        })?;
+        listening.await.unwrap_or_else(|_| Err(io::Error::other("the thread for signals ended")))?;
+        Ok(Self { told, _until_dropped: done.drop_guard() })
     }
 }
 
+/// Returns whether the process is to end at once.
+async fn hear(
+    tell: UnboundedSender<Told>,
+    ready: oneshot::Sender<io::Result<()>>,
+    patience: Duration,
+) -> bool {
+    let all = (|| {
+        let of = |kind| signal(kind);
+        Ok((of(SignalKind::hangup())?, of(SignalKind::terminate())?, of(SignalKind::interrupt())?))
+    })();
+    let (mut hang_up, mut terminate, mut interrupt) = match all {
+        Ok(all) => all,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return false;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    loop {
+        tokio::select! {
+            _ = hang_up.recv() => { let _ = tell.send(Told::HangUp); }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    let _ = tell.send(Told::End);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = tokio::time::sleep(patience) => {}
+    }
+    true
+}
+
 impl Host {
-    /// Loads the app and serves it until the process is told to end.
+    /// Loads the app and serves it until the process is told to end. Ends the process itself if it is told so
+    /// twice. Returns whether everything ended by itself and in time.
     ///
     /// # Errors
     /// As [`Host::start`].
-    pub async fn run(&self) -> Result<Ended, HostError> {
-        let signals = Signals::listen().map_err(|error| HostError::Setting(format!("signals: {error}")))?;
+    pub async fn run(&self) -> Result<bool, HostError> {
+        let signals = Signals::listen(PATIENCE, || std::process::exit(1)).await;
+        let signals = signals.map_err(|error| HostError::Setting(format!("signals: {error}")))?;
         Ok(self.start().await?.until(signals).await)
     }
 }
 
 impl Running {
-    /// Serves until TERM or INT; HUP reloads meanwhile.
-    pub async fn until(self, mut signals: Signals) -> Ended {
-        loop {
-            if !signals.hang_up_or_end().await {
-                break;
-            }
+    /// Serves until TERM or INT, then [stops](Running::stop); HUP reloads meanwhile.
+    pub async fn until(self, mut signals: Signals) -> bool {
+        while let Some(Told::HangUp) = signals.told.recv().await {
             // Told to whoever listens for reloads; the end must not wait for it.
             let host = self.host().clone();
             tokio::spawn(async move { host.reload(Cause::Signal, ReloadOptions::default()).await });
         }
-        tokio::select! {
-            clean = self.stop() => if clean { Ended::Clean } else { Ended::Late },
-            () = signals.end() => Ended::AtOnce,
-        }
+        self.stop().await
     }
 }

@@ -191,3 +191,34 @@ async fn shut_01_a_call_in_flight_ends_before_its_module_is_finalized() {
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
     assert!(!dir.file(".admin.sock").exists());
 }
+
+struct SlowReload;
+
+#[async_trait]
+impl Lifecycle for SlowReload {
+    async fn after_reload(&self, _: &HookCx) -> Result<(), HookError> {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn call_03_a_request_that_a_reload_keeps_too_long_is_told_to_come_again() {
+    let dir = AppDir::new(&[("graceful.toml", "name='a'\nentry='site'\n[reload]\ncall_wait='100ms'\n")]);
+    let slow = |cx: &NativeCx| {
+        route(cx, "GET /", |_| Ok("here".into()));
+        let hooks = Hooks { after_reload: true, ..Hooks::default() };
+        Ok(Native::new("1.0.0").lifecycle(hooks, SlowReload))
+    };
+    let running = dir.start(dir.options().native("site", &[], slow)).await;
+    let host = running.host().clone();
+    let options = ReloadOptions { force: true, ..ReloadOptions::default() };
+    let reload = tokio::spawn(async move { host.reload(Cause::Embedder, options).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut client = Client::connect(&running).await;
+    let response = client.send("GET", "/", "").await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    reload.await.unwrap().unwrap();
+    assert_eq!(get(&running, "/").await.0, 200);
+    running.stop().await;
+}

@@ -7,12 +7,15 @@
 //! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
 //! | `GET /events` | the engine's events as server-sent events, from now on |
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use graceful_core::{Event, ReloadOptions};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 mod client;
@@ -23,8 +26,10 @@ pub use client::{AdminClient, AdminError};
 pub use path::{admin_path, app_folder};
 pub(crate) use socket::AdminSocket;
 
+use crate::apart::apart;
 use crate::host::Host;
 use crate::http::answer::{Body, failure, json_answer};
+use crate::http::serve::serve;
 use crate::http::stream::{self, event_text};
 use crate::options::Cause;
 use crate::wire::{ReloadReply, ReloadRequest};
@@ -38,6 +43,24 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
+    /// Serves on a thread of its own, so that the host can be asked what holds it up. Returns whether every
+    /// connection ended in time, once `stop` is told.
+    pub(crate) fn serve(self, socket: AdminSocket, linger: Duration) -> io::Result<oneshot::Receiver<bool>> {
+        let admin = Arc::new(self);
+        apart("admin", async move {
+            match socket.listen() {
+                Ok(listener) => {
+                    let stop = admin.stop.clone();
+                    serve(listener, stop, linger, move |request| admin.clone().respond(request)).await
+                }
+                Err(error) => {
+                    tracing::error!("the admin socket is not served: {error}");
+                    false
+                }
+            }
+        })
+    }
+
     /// Answers one request.
     pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();

@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -10,12 +11,23 @@ use tokio::net::{UnixListener, UnixStream};
 use super::path::{owner, prepare_folder};
 use crate::http::serve::Listening;
 
-/// A listening socket that only this user (and root) may speak to.
+/// A socket that only this user (and root) may speak to. Its file goes with it.
 pub(crate) struct AdminSocket {
+    listener: StdListener,
+    place: Place,
+    user: u32,
+}
+
+/// The socket, listened on by the runtime it was given to.
+pub(crate) struct AdminListener {
     listener: UnixListener,
+    _place: Place,
+    user: u32,
+}
+
+struct Place {
     path: PathBuf,
     inode: u64,
-    user: u32,
 }
 
 impl AdminSocket {
@@ -26,7 +38,8 @@ impl AdminSocket {
         // Made under another name first, so that it is never seen with the permissions it was born with.
         let unborn = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unborn);
-        let listener = UnixListener::bind(&unborn)?;
+        let listener = StdListener::bind(&unborn)?;
+        listener.set_nonblocking(true)?;
         let placed = fs::set_permissions(&unborn, Permissions::from_mode(0o600))
             .and_then(|()| fs::rename(&unborn, path));
         if let Err(error) = placed {
@@ -34,7 +47,13 @@ impl AdminSocket {
             return Err(error);
         }
         let inode = fs::symlink_metadata(path)?.ino();
-        Ok(Self { listener, path: path.to_owned(), inode, user: owner(path)? })
+        Ok(Self { listener, place: Place { path: path.to_owned(), inode }, user: owner(path)? })
+    }
+
+    /// Listens in the runtime this is called in.
+    pub(crate) fn listen(self) -> io::Result<AdminListener> {
+        let listener = UnixListener::from_std(self.listener)?;
+        Ok(AdminListener { listener, _place: self.place, user: self.user })
     }
 }
 
@@ -59,7 +78,7 @@ fn clear_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-impl Listening for AdminSocket {
+impl Listening for AdminListener {
     type Io = UnixStream;
 
     async fn accept(&self) -> io::Result<UnixStream> {
@@ -74,7 +93,7 @@ impl Listening for AdminSocket {
     }
 }
 
-impl Drop for AdminSocket {
+impl Drop for Place {
     fn drop(&mut self) {
         let still_ours = fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode);
         if still_ours {
