@@ -185,6 +185,13 @@ impl Gate {
         self.lock().issue(root, kind, generation)
     }
 
+    /// From now on whoever cancels the lease `id` cancels everything that has a share of `cancel`.
+    pub(crate) fn cancel_together(&self, id: u64, cancel: &Arc<Cancel>) {
+        if let Some(record) = self.lock().leases.get_mut(&id) {
+            record.cancel = cancel.clone();
+        }
+    }
+
     /// Waits, blocking this thread, until something changed or `timeout` passed. For synchronous callers
     /// that stand outside of every VM's lock.
     pub fn wait_blocking(&self, listener: EventListener, timeout: Duration) {

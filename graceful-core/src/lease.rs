@@ -127,11 +127,14 @@ impl Lease {
     /// [`Shut`] if the module is frozen: wait for a change of the gate and ask again.
     pub fn nested(&self, module: &Name) -> Result<Lease, Shut> {
         let gate = &self.0.gate;
-        let (id, record) = if self.is_of_reload() {
+        let (id, mut record) = if self.is_of_reload() {
             gate.admit_at(module, LeaseKind::Nested, self.generation())
         } else {
             gate.admit_nested(module, self.generation(), |frozen| self.entered_one_of(frozen))?
         };
+        // Who cancels the inner call cancels the outer one: it is the one that is told and may be sent again.
+        gate.cancel_together(id, &self.0.cancel);
+        record.cancel = self.0.cancel.clone();
         Ok(Self::issued(gate.clone(), id, record, self.0.intents.clone(), Some(self.clone())))
     }
 
