@@ -2,19 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use graceful_core::{Backend, Engine};
 use graceful_lua::LuaBackend;
 use graceful_lua::mlua::StdLib;
 use graceful_rhai::{RHAI, RhaiBackend};
 
-use crate::app::{App, BackendSettings};
+use crate::app::{App, BackendSettings, LimitSettings};
 use crate::clock::TokioClock;
 use crate::host::HostError;
 use crate::options::HostOptions;
 use crate::settings;
 use crate::sources::DirSources;
 use crate::topics::{EVENTS, Topics};
+
+/// How long Lua code may keep its virtual machine where the manifest does not say.
+const TURN: Duration = Duration::from_secs(2);
 
 pub(crate) fn engine(
     root: &Path,
@@ -47,7 +51,7 @@ pub(crate) fn engine(
 fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
     let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
     if let Some(settings) = app.backends.get("lua") {
-        backends.push(Arc::new(lua(settings, app.limits.memory)?));
+        backends.push(Arc::new(lua(settings, &app.limits)?));
     }
     if app.backends.contains_key(RHAI) {
         backends.push(RhaiBackend::builder().build());
@@ -55,12 +59,12 @@ fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
     Ok(backends)
 }
 
-fn lua(settings: &BackendSettings, memory: Option<usize>) -> Result<LuaBackend, HostError> {
-    let mut builder = LuaBackend::builder();
+fn lua(settings: &BackendSettings, limits: &LimitSettings) -> Result<LuaBackend, HostError> {
+    let mut builder = LuaBackend::builder().turn_limit(limits.turn.unwrap_or(TURN));
     if let Some(names) = &settings.libraries {
         builder = builder.libs(libraries(names)?);
     }
-    if let Some(bytes) = memory {
+    if let Some(bytes) = limits.memory {
         builder = builder.memory_limit(bytes);
     }
     builder.build().map_err(|error| HostError::Setting(format!("cannot make the Lua VM: {error}")))

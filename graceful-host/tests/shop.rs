@@ -182,3 +182,33 @@ async fn scope_03_the_ticker_goes_on_over_reloads_and_starts_anew_with_a_new_ver
     assert!(stream.is_open());
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_that_spins_is_stopped_and_the_edit_that_mends_it_is_taken() {
+    let dir = shop();
+    dir.edit("graceful.toml", "[limits]", "[limits]\nturn = \"300ms\"");
+    let running = watched(&dir).await;
+    dir.edit(
+        "web.lua",
+        "return tostring(catalog.hits())",
+        "while true do pcall(function() while true do end end) end",
+    );
+    let begun = std::time::Instant::now();
+    while get(&running, "/hits").await.0 == 200 {
+        assert!(begun.elapsed() < common::PATIENCE, "the edit is not taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mut spinning = Vec::new();
+    for _ in 0..4 {
+        let mut client = Client::connect(&running).await;
+        spinning.push(tokio::spawn(async move { client.get("/hits").await }));
+    }
+    dir.edit("web.lua", "while true do pcall(function() while true do end end) end", "return 'mended'");
+    for answer in spinning {
+        let (status, body) = answer.await.unwrap().unwrap();
+        assert!(status == 503 || body == "mended", "{status} {body}");
+    }
+    until(&running, "/hits", "mended").await;
+    assert_eq!(get(&running, TEN_TEAS).await.1, ten_teas(3696));
+    running.stop().await;
+}

@@ -81,6 +81,9 @@ pub struct ReloadSettings {
 pub struct LimitSettings {
     /// Bytes of memory of each virtual machine that can count them.
     pub memory: Option<usize>,
+    /// How long Lua code may keep its virtual machine without yielding. It is cancelled then: nothing else runs
+    /// there meanwhile.
+    pub turn: Option<Duration>,
     /// Bytes of one request's body.
     pub body: Option<usize>,
     /// How long connections may take to end at shutdown.
@@ -171,6 +174,7 @@ fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
     let Some(mut fields) = fields else { return Ok(LimitSettings::default()) };
     let settings = LimitSettings {
         memory: fields.size("memory")?,
+        turn: fields.duration("turn")?,
         body: fields.size("body")?,
         shutdown: fields.duration("shutdown")?,
     };
