@@ -131,7 +131,8 @@ macro_rules! conformance {
                 call_04_past_the_drain_deadline_the_reload_is_rolled_back,
                 call_04_or_the_calls_in_flight_are_cancelled_and_told_so,
                 call_05_a_third_generation_is_refused_and_says_what_holds_the_first,
-                call_05_or_what_holds_it_is_cancelled;
+                call_05_or_what_holds_it_is_cancelled,
+                call_04_a_call_is_cancelled_as_a_whole;
             st: st_01_state_has_the_same_identity_before_and_after,
                 st_02_nested_and_shared_data_survive,
                 st_02_aliases_stay_aliases,

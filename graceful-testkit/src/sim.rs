@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use graceful_core::{CallError, DrainPolicy, OnBusy, ReloadError, ReloadOptions, Report, Value};
+use graceful_core::{CallError, DrainPolicy, Limits, OnBusy, ReloadError, ReloadOptions, Report, Value};
 use tokio::sync::oneshot;
 
 use crate::clock::{ManualClock, Pending, Time};
@@ -24,6 +24,8 @@ use record::Record;
 
 /// How many things happen before everything is brought to an end.
 const STEPS: usize = 40;
+/// The module that is taken out now and then. Nobody hits it, for its state goes with it.
+const LAST: usize = MODULES - 1;
 
 type Call = (Asked, Pending<Result<Value, CallError>>);
 type Reloading = (Option<oneshot::Sender<()>>, Pending<Option<Result<Report, ReloadError>>>);
@@ -46,6 +48,13 @@ struct Play {
     hits: [i64; MODULES],
 }
 
+/// As in a real engine, a hundredth of the size.
+fn limits() -> Limits {
+    let ms = Duration::from_millis;
+    let (stage, exclusive, hook, call_wait) = (ms(50), ms(40), ms(20), ms(50));
+    Limits { stage, exclusive, hook, call_wait, held_wait: ms(10), retire: ms(50), ..Limits::default() }
+}
+
 /// Plays one history.
 ///
 /// # Errors
@@ -63,7 +72,7 @@ impl Play {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let cast = Cast::new(&mut random);
-        let mut app = App::on::<FakeSubject>(Time::Manual(ManualClock::seeded(seed)));
+        let mut app = App::on::<FakeSubject>(Time::Manual(ManualClock::seeded(seed))).limits(limits());
         for at in 0..MODULES {
             let script = cast.script(at);
             app = if cast.is_other(at) { app.other(script) } else { app.module(script) };
@@ -86,14 +95,16 @@ impl Play {
             12..16 => self.edit(),
             16..20 => self.reload(),
             20..22 => self.drop_a_reload(),
+            22 => self.unregister(),
             _ => {}
         }
-        let pause = Duration::from_micros(self.random.below(4_000) as u64);
+        let most = if self.random.chance(1, 12) { 60_000 } else { 4_000 };
+        let pause = Duration::from_micros(self.random.below(most) as u64);
         self.app.time().pass(pause);
     }
 
     fn call(&mut self, function: &'static str) {
-        let module = self.random.below(MODULES);
+        let module = self.random.below(if function == "hit" { LAST } else { MODULES });
         let live = self.app.engine().world().gate.live().0;
         let call = self.app.begin_call(&name(module), function);
         self.calls.push((Asked { module, function, live }, call));
@@ -107,6 +118,10 @@ impl Play {
 
     fn write(&self, at: usize) {
         let script = self.cast.script(at);
+        if at == LAST {
+            // An entry that was taken out stays away until it is made one again.
+            self.app.engine().set_entries((0..MODULES).map(name));
+        }
         if self.cast.is_other(at) { self.app.edit_other(script) } else { self.app.edit(script) }
     }
 
@@ -130,6 +145,13 @@ impl Play {
         self.reloads.push((Some(dropper), pending));
     }
 
+    /// Takes the last module out, which no other one requires; its next edit brings it back.
+    fn unregister(&mut self) {
+        let engine = self.app.engine().clone();
+        let pending = self.app.time().spawn(async move { Some(engine.unregister(&name(LAST), false).await) });
+        self.reloads.push((None, pending));
+    }
+
     fn drop_a_reload(&mut self) {
         let running = self.reloads.iter_mut().filter(|(_, pending)| !pending.is_done());
         if let Some(dropper) = running.filter_map(|(dropper, _)| dropper.take()).next() {
@@ -140,9 +162,8 @@ impl Play {
     /// Mends every source, lets everything end, and reloads once more, which must succeed.
     fn end(&mut self) -> Result<(), String> {
         for at in 0..MODULES {
-            if self.cast.mend(at) {
-                self.write(at);
-            }
+            self.cast.mend(at);
+            self.write(at);
         }
         for (dropper, pending) in std::mem::take(&mut self.reloads) {
             drop(dropper);
@@ -161,6 +182,7 @@ impl Play {
             }
             self.answered(&asked, pending.join())?;
         }
+        self.app.engine().set_entries((0..MODULES).map(name));
         self.app.reload().map_err(|error| format!("the last reload fails: {error}: {:?}", error.kind))?;
         self.at_rest()
     }
@@ -168,6 +190,7 @@ impl Play {
     fn answered(&mut self, asked: &Asked, answer: Result<Value, CallError>) -> Result<(), String> {
         match answer {
             Err(error) if error.is_retryable() => Ok(()),
+            Err(CallError::NoModule { .. }) if asked.module == LAST => Ok(()),
             Err(error) => Err(format!("{asked:?} failed: {error}")),
             Ok(_) if asked.function == "hit" => {
                 self.hits[asked.module] += 1;

@@ -124,3 +124,24 @@ pub fn call_05_or_what_holds_it_is_cancelled<S: Subject>() {
     assert_eq!(old.join().unwrap_err().code().0, "GR0205");
     assert_eq!(app.ask("db", "get"), "3".into());
 }
+
+/// CALL-04: whoever made a call that is cancelled is told so, however deep in it the module is that goes.
+pub fn call_04_a_call_is_cancelled_as_a_whole<S: Subject>() {
+    needs!(S: hooks, plain, waits, dynamic, catches);
+    let limits = Limits { exclusive: Duration::from_millis(800), ..Limits::default() };
+    let db = |tag: &str| {
+        let slow = [note("in"), wait("go"), ret(tag)];
+        Script::new("db").function("slow", slow).function("quick", [ret(tag)]).before_reload([])
+    };
+    let web =
+        Script::plain("web").function("page", [attempt([eval(call_dynamic("db", "slow"))]), ret("page")]);
+    let app = App::of::<S>().module(web).other(db("one")).limits(limits).start();
+    let page = app.begin_call("web", "page");
+    app.until_noted("in");
+    app.unregister("web", false).unwrap();
+    app.edit_other(db("two"));
+    app.reload_with(ReloadOptions { drain: DrainPolicy::Cancel, ..ReloadOptions::default() }).unwrap();
+    let error = page.join().unwrap_err();
+    assert_eq!((error.code().0, error.is_retryable()), ("GR0205", true));
+    assert_eq!(app.ask("db", "quick"), "two".into());
+}

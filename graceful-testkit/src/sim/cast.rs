@@ -20,6 +20,7 @@ enum Wrong {
     Top,
     Before,
     After,
+    Hangs,
     Missing,
 }
 
@@ -29,6 +30,8 @@ struct Role {
     version: u64,
     requires: Vec<usize>,
     hooks: bool,
+    /// How long its slow function takes, in milliseconds.
+    slow: u64,
     wrong: Wrong,
 }
 
@@ -59,13 +62,11 @@ impl Cast {
         self.roles[at] = draw(at, self.roles[at].version + 1, random);
     }
 
-    /// Takes away what is wrong; whether that changed anything.
-    pub(super) fn mend(&mut self, at: usize) -> bool {
+    /// The next version of a module, with nothing wrong.
+    pub(super) fn mend(&mut self, at: usize) {
         let role = &mut self.roles[at];
-        let wrong = role.wrong != Wrong::Nothing;
         role.wrong = Wrong::Nothing;
-        role.version += u64::from(wrong);
-        wrong
+        role.version += 1;
     }
 
     /// Whether a module is in the second language.
@@ -93,7 +94,7 @@ impl Cast {
             all.push(call(&name(*module), "slow"));
         }
         let begin = role.requires.first().map(|module| eval(call(&name(*module), "tag")));
-        let slow = [sleep(1)].into_iter().chain(begin).chain([yield_now(), ret(list(all))]);
+        let slow = [sleep(role.slow)].into_iter().chain(begin).chain([yield_now(), ret(list(all))]);
         let counted = list([state("hits"), state("hooks")]);
         let mut init = vec![
             note(list(["init".into(), name(at).into()])),
@@ -135,7 +136,12 @@ impl Cast {
 fn hooked(script: Script, at: usize, wrong: Wrong) -> Script {
     let said = |hook: &str| note(list([hook.into(), name(at).into(), state("hits"), state("ticks")]));
     let body = |hook: &str, fails: bool| {
-        let end = if fails { throw("wrong in a hook") } else { yield_now() };
+        let end = match wrong {
+            Wrong::Hangs => sleep(1_000),
+            _ if fails => throw("wrong in a hook"),
+            _ => yield_now(),
+        };
+        let end = if hook == "before" && !fails { yield_now() } else { end };
         [said(hook), inc("hooks"), sleep(1), end]
     };
     script
@@ -145,12 +151,14 @@ fn hooked(script: Script, at: usize, wrong: Wrong) -> Script {
 
 fn draw(at: usize, version: u64, random: &mut Random) -> Role {
     let requires = (0..at).filter(|_| random.chance(1, 3)).collect();
-    let wrong = match random.below(12) {
+    let wrong = match random.below(20) {
         0 => Wrong::Syntax,
         1 => Wrong::Top,
         2 => Wrong::After,
         3 => Wrong::Missing,
+        4 => Wrong::Hangs,
         _ => Wrong::Nothing,
     };
-    Role { version, requires, hooks: random.chance(1, 2), wrong }
+    let slow = if random.chance(1, 4) { 60 } else { 1 };
+    Role { version, requires, hooks: random.chance(1, 2), slow, wrong }
 }

@@ -54,9 +54,12 @@ impl Record {
         let live = world.live_all().into_iter().filter(|live| live.source.text.starts_with(b"# "));
         let tags = live.map(|live| (live.name.to_string(), tag(&live.source.text)));
         self.generations.lock().unwrap().insert(generation, tags.collect());
+        let mut counts = self.hooks.lock().unwrap();
         for module in std::mem::take(&mut self.running.lock().unwrap().hooks) {
-            *self.hooks.lock().unwrap().entry(module.to_string()).or_default() += 1;
+            *counts.entry(module.to_string()).or_default() += 1;
         }
+        // The state of a module that left went with it.
+        counts.retain(|module, _| world.live(module).is_some());
     }
 }
 
