@@ -44,17 +44,25 @@ impl Globals {
     /// Notes who made which global in the transaction that is about to be committed. Called under the VM's
     /// lock, before the globals go in.
     pub(crate) fn claim(&self, vm: &Arc<Vm>, open: &Open) -> mlua::Result<Claims> {
-        let mut renewed = BTreeSet::new();
+        let changes = open.changes();
+        let layers: [Table; 2] = [changes.raw_get("old")?, changes.raw_get("new")?];
+        let owned: Option<BTreeMap<String, BTreeMap<String, u64>>> = self.owned.call(())?;
+        let mut changed = false;
+        for layer in &layers {
+            changed |= !layer.raw_get::<Table>("by")?.is_empty();
+        }
+        if owned.is_none() && !changed {
+            return Ok(Vec::new());
+        }
+        let (owned, mut renewed) = (owned.unwrap_or_default(), BTreeSet::new());
         let owners = vm.lua.create_table()?;
         for record in open.records() {
             let name = record.source.name.as_str();
             owners.raw_set(record.id, name)?;
-            let owned: BTreeMap<String, u64> = self.owned.call(name)?;
-            let made = owned.into_iter().filter(|(global, _)| assigns(&record.source.text, global));
-            renewed.extend(made.map(|(_, id)| id));
+            let made = owned.get(name).into_iter().flatten();
+            let made = made.filter(|(global, _)| assigns(&record.source.text, global));
+            renewed.extend(made.map(|(_, id)| *id));
         }
-        let changes = open.changes();
-        let layers: [Table; 2] = [changes.raw_get("old")?, changes.raw_get("new")?];
         let (fresh, again): (Vec<Table>, Vec<u64>) =
             self.claim.call((layers.to_vec(), owners, &self.next))?;
         renewed.extend(again);

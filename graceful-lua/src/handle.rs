@@ -1,7 +1,8 @@
 //! The fast way in: a typed handle that goes on calling what it looked up until a gate or a commit changes.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use graceful_core::{CallError, Lease, LeaseKind, Name};
@@ -9,6 +10,7 @@ use mlua::{FromLuaMulti, Function, IntoLuaMulti};
 
 use crate::module::LuaModule;
 use crate::run::{How, Run, Watched};
+use crate::turns::Locked;
 use crate::vm::Vm;
 
 /// A typed handle to an exported function. It follows the live generation; inside a call it sees that call's.
@@ -16,11 +18,9 @@ use crate::vm::Vm;
 /// As long as nothing was reloaded since its last call it costs little more than calling the function. For
 /// that it keeps the function: an export that a module replaces while it runs is seen at the next reload.
 pub struct LuaFunction<A, R> {
-    vm: Arc<Vm>,
     module: Name,
     export: String,
-    /// Only looked at under the VM's lock, so it is taken only if a call through this handle calls it again.
-    found: Mutex<Option<Found>>,
+    found: Locked<Option<Found>>,
     types: PhantomData<fn(A) -> R>,
 }
 
@@ -52,7 +52,7 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
     /// # Errors
     /// [`CallError::GateTimeout`] if it was suspended longer, and whatever else a call fails with.
     pub fn call_wait(&self, mut args: A, most: Duration) -> Result<R, CallError> {
-        let world = self.vm.world().ok_or(CallError::Stopped)?;
+        let world = self.vm().world().ok_or(CallError::Stopped)?;
         let until = Instant::now() + most;
         loop {
             let listener = world.gate.listen();
@@ -70,22 +70,22 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
     }
 
     fn attempt(&self, args: A) -> Result<R, Refused<A>> {
-        self.vm.hold(|| {
+        self.found.with(|slot| {
             // Compared under the VM's lock: a commit needs it, so none can come between this and the call.
             if Lease::current_generation().is_none()
-                && let Ok(found) = self.found.try_lock()
+                && let Ok(found) = slot.try_borrow()
                 && let Some(found) = &*found
-                && self.vm.epoch() == Some(found.epoch)
+                && self.vm().epoch() == Some(found.epoch)
             {
                 return found.function.call(args).map_err(|error| self.failed(&error));
             }
-            self.attempt_anew(args)
+            self.attempt_anew(slot, args)
         })
     }
 
     #[cold]
-    fn attempt_anew(&self, args: A) -> Result<R, Refused<A>> {
-        let world = self.vm.world().ok_or(Refused::Failed(CallError::Stopped))?;
+    fn attempt_anew(&self, slot: &RefCell<Option<Found>>, args: A) -> Result<R, Refused<A>> {
+        let world = self.vm().world().ok_or(Refused::Failed(CallError::Stopped))?;
         let epoch = world.gate.epoch();
         let (entered, inside) = match Lease::current() {
             Some(lease) => (lease.nested(&self.module), true),
@@ -94,24 +94,24 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
         let Ok(lease) = entered else { return Err(Refused::Shut(args)) };
         let _entered = lease.enter();
         let function = self.look_up(&lease).map_err(Refused::Failed)?;
-        if !inside && let Ok(mut found) = self.found.try_lock() {
-            *found = Some(Found { epoch, function: function.clone() });
+        if !inside && let Ok(mut slot) = slot.try_borrow_mut() {
+            *slot = Some(Found { epoch, function: function.clone() });
         }
-        let how = How::call(&self.vm);
-        self.vm.turn(&how, None, || function.call(args)).map_err(|error| self.failed(&error))
+        let how = How::call(self.vm());
+        self.vm().turn(&how, None, || function.call(args)).map_err(|error| self.failed(&error))
     }
 
     fn look_up(&self, lease: &Lease) -> Result<Function, CallError> {
         let missing = || CallError::NoModule { module: self.module.to_string() };
-        let world = self.vm.world().ok_or(CallError::Stopped)?;
+        let world = self.vm().world().ok_or(CallError::Stopped)?;
         let instance = world.instance_at(&self.module, lease.generation()).ok_or_else(missing)?;
         let module = instance.module().ok_or_else(missing)?;
-        let module = module.as_any().downcast_ref::<LuaModule>().filter(|module| module.is_in(&self.vm));
+        let module = module.as_any().downcast_ref::<LuaModule>().filter(|module| module.is_in(self.vm()));
         module.ok_or_else(missing)?.function(&self.export)
     }
 
     fn failed<T>(&self, error: &mlua::Error) -> Refused<T> {
-        Refused::Failed(self.vm.call_error(&self.module, error))
+        Refused::Failed(self.vm().call_error(&self.module, error))
     }
 }
 
@@ -125,16 +125,16 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
             Some(lease) => lease
                 .nested(&self.module)
                 .map_err(|_| CallError::Suspended { module: self.module.to_string() })?,
-            None => self.vm.control().ok_or(CallError::Stopped)?.admit(self.module.clone()).await?,
+            None => self.vm().control().ok_or(CallError::Stopped)?.admit(self.module.clone()).await?,
         };
         let found = lease.clone();
         let call = async {
-            let run = Run::start(&self.vm, How::call(&self.vm), || {
+            let run = Run::start(self.vm(), How::call(self.vm()), || {
                 let call =
-                    self.look_up(&found).map(|function| Watched::new(&self.vm, function.call_async(args)));
-                async move { call?.await.map_err(|error| self.vm.call_error(&self.module, &error)) }
+                    self.look_up(&found).map(|function| Watched::new(self.vm(), function.call_async(args)));
+                async move { call?.await.map_err(|error| self.vm().call_error(&self.module, &error)) }
             });
-            run.await.unwrap_or_else(|overrun| Err(CallError::Script(overrun.into_error(&self.vm))))
+            run.await.unwrap_or_else(|overrun| Err(CallError::Script(overrun.into_error(self.vm()))))
         };
         lease.scope(call).await?
     }
@@ -143,22 +143,24 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
 impl<A, R> LuaFunction<A, R> {
     pub(crate) fn new(vm: &Arc<Vm>, module: &str, export: &str) -> Self {
         let (module, export) = (module.into(), export.to_owned());
-        Self { vm: vm.clone(), module, export, found: Mutex::default(), types: PhantomData }
+        Self { module, export, found: Locked::new(vm.clone(), None), types: PhantomData }
+    }
+
+    fn vm(&self) -> &Arc<Vm> {
+        self.found.vm()
     }
 }
 
 impl<A, R> Drop for LuaFunction<A, R> {
     /// Whoever drops it need not wait for the VM's lock.
     fn drop(&mut self) {
-        if let Ok(found) = self.found.get_mut() {
-            self.vm.grave.bury_functions(found.take().map(|found| found.function));
-        }
+        let found = self.found.get_mut().take();
+        self.vm().grave.bury_functions(found.map(|found| found.function));
     }
 }
 
 impl<A, R> Clone for LuaFunction<A, R> {
     fn clone(&self) -> Self {
-        let (vm, module, export) = (self.vm.clone(), self.module.clone(), self.export.clone());
-        Self { vm, module, export, found: Mutex::default(), types: PhantomData }
+        Self::new(self.vm(), &self.module, &self.export)
     }
 }

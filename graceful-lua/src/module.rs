@@ -12,7 +12,7 @@ use graceful_core::{CallError, EventKind, HookCx, HookError, Lease, Lifecycle, M
 use mlua::{Function, MultiValue, Table};
 
 use crate::checkpoint::LuaCheckpoint;
-use crate::error;
+
 use crate::overlay::{Open, Veil};
 use crate::record::Kept;
 use crate::run::{How, Run, Watched};
@@ -106,7 +106,7 @@ async fn run_hook(kept: &Kept, veil: Option<Veil>, cx: &HookCx) -> HookResult {
             };
             let Some(hook) = hook else { return Ok(None) };
             let module: Table = own.raw_get("mod")?;
-            let call = error::guard(&vm.lua)?.call_async::<()>((hook, module));
+            let call = vm.guard.call_async::<()>((hook, module));
             Ok::<_, mlua::Error>(Some(Watched::new(vm, call)))
         })();
         async move {
@@ -164,8 +164,7 @@ impl Module for LuaModule {
             let called = self.function(function).and_then(|function| {
                 let mut all = self.args(&args)?;
                 all.push_front(mlua::Value::Function(function));
-                let guard = error::guard(&vm.lua).map_err(|error| self.failed(&error))?;
-                Ok(Watched::new(vm, guard.call_async::<mlua::Value>(all)))
+                Ok(Watched::new(vm, vm.guard.call_async::<mlua::Value>(all)))
             });
             async move { self.plain(&called?.await.map_err(|error| self.failed(&error))?) }
         });
@@ -178,9 +177,8 @@ impl Module for LuaModule {
             let callee = self.function(function)?;
             let mut all = self.args(&args)?;
             all.push_front(mlua::Value::Function(callee));
-            let guard = error::guard(&vm.lua).map_err(|error| self.failed(&error))?;
             vm.turns.runs_in_main();
-            let result = guard.call::<mlua::Value>(all);
+            let result = vm.guard.call::<mlua::Value>(all);
             vm.turns.left();
             match result {
                 Ok(value) => self.plain(&value),

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use graceful_core::{HookError, Resource};
 use mlua::{Function, Lua, Table, Value};
 
-use crate::error::guard;
 use crate::record::{Record, next_id};
 use crate::run::{How, Run, Watched};
 use crate::vm::Vm;
@@ -95,7 +94,7 @@ async fn give_up(vm: Arc<Vm>, id: u64) -> Result<(), HookError> {
             let entry: Table = owned.raw_get(id)?;
             owned.raw_set(id, Value::Nil)?;
             let args = (entry.raw_get::<Value>("release")?, entry.raw_get::<Value>("value")?);
-            Ok::<_, mlua::Error>(Watched::new(&vm, guard(&vm.lua)?.call_async::<()>(args)))
+            Ok::<_, mlua::Error>(Watched::new(&vm, vm.guard.call_async::<()>(args)))
         })();
         async move { called?.await }
     });

@@ -114,8 +114,11 @@ impl Overrun {
 }
 
 impl<T, F: Future<Output = T>> Run<F> {
-    pub(crate) fn start(vm: &Arc<Vm>, how: How, make: impl FnOnce() -> F) -> Self {
+    pub(crate) fn start(vm: &Arc<Vm>, mut how: How, make: impl FnOnce() -> F) -> Self {
+        // No code runs yet; but the coroutine inherits the deadline that is armed when it is made.
+        let veil = how.veil.take();
         let inner = vm.turn(&how, how.budget, || Box::pin(make()));
+        how.veil = veil;
         Self { vm: vm.clone(), how, spent: Duration::ZERO, inner: Some(inner) }
     }
 }
@@ -125,14 +128,19 @@ impl<T, F: Future<Output = T>> Future for Run<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let inner = this.inner.as_mut().expect("polled after it was done");
-        let Some(budget) = this.how.budget else {
-            return this.vm.turn(&this.how, None, || inner.as_mut().poll(cx)).map(Ok);
+        let (vm, inner) = (&this.vm, &mut this.inner);
+        // What is over is dropped in the same turn.
+        let mut turn = || {
+            let polled = inner.as_mut().expect("polled after it was done").as_mut().poll(cx);
+            if polled.is_ready() {
+                *inner = None;
+            }
+            polled
         };
+        let Some(budget) = this.how.budget else { return vm.turn(&this.how, None, turn).map(Ok) };
         let left = budget.saturating_sub(this.spent);
         let began = Instant::now();
-        let (polled, late) =
-            this.vm.turn(&this.how, Some(left), || (inner.as_mut().poll(cx), this.vm.interrupt.late()));
+        let (polled, late) = vm.turn(&this.how, Some(left), || (turn(), vm.interrupt.late()));
         this.spent += began.elapsed();
         if this.how.staging && polled.is_pending() {
             this.vm.hold(|| this.vm.collector.wake(&this.vm.lua));

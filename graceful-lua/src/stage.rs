@@ -8,7 +8,6 @@ use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx,
 use mlua::{Table, Value};
 
 use crate::compile::Chunk;
-use crate::error::guard;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Veil};
 use crate::record::{Draft, Kept, Record};
@@ -154,7 +153,7 @@ impl Txn for LuaTxn {
                 let (name, origin) = (cx.source.name.as_str(), cx.source.origin.as_str());
                 let origin = cfg!(not(feature = "luajit")).then_some(origin);
                 let args = (top_level, name, origin.into_iter().collect::<mlua::Variadic<_>>());
-                Ok::<_, mlua::Error>(Watched::new(vm, guard(&vm.lua)?.call_async::<Value>(args)))
+                Ok::<_, mlua::Error>(Watched::new(vm, vm.guard.call_async::<Value>(args)))
             })();
             async move {
                 let exports = match called?.await? {

@@ -1,8 +1,8 @@
-//! What runs in the VM now, so that a call that was cancelled is stopped although it spins. The only file of
-//! this crate with `unsafe` in it: Lua's hook is set from another thread.
+//! What runs in the VM now, so that a call that was cancelled is stopped although it spins, and what only its
+//! lock protects. The only file of this crate with `unsafe` in it.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -13,6 +13,8 @@ use graceful_core::Lease;
 use mlua::Lua;
 use mlua::ffi::{self, lua_State};
 use mlua::thread::{ThreadEvent, ThreadTriggers};
+
+use crate::vm::Vm;
 
 /// How often cancelled calls are looked for, and how long after the last reload that goes on.
 const TICK: Duration = Duration::from_millis(20);
@@ -147,6 +149,35 @@ impl Turns {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A value that is only touched under the lock of its VM, which costs less than a lock of its own.
+pub(crate) struct Locked<T> {
+    vm: Arc<Vm>,
+    cell: RefCell<T>,
+}
+
+// SAFETY: the cell is only reached through `with`, which holds the lock of the one VM it belongs to, so by one
+// thread at a time; that thread may come back to it, for which it is a `RefCell`.
+unsafe impl<T: Send> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    pub(crate) fn new(vm: Arc<Vm>, value: T) -> Self {
+        Self { vm, cell: RefCell::new(value) }
+    }
+
+    /// Holds the VM's lock while `work` runs.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&RefCell<T>) -> R) -> R {
+        self.vm.hold(|| work(&self.cell))
+    }
+
+    pub(crate) fn vm(&self) -> &Arc<Vm> {
+        &self.vm
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.cell.get_mut()
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Vm {
     pub(crate) copier: Copier,
     pub(crate) imports: Imports,
     pub(crate) globals: Globals,
+    /// See [`error::guard`].
+    pub(crate) guard: Function,
     /// The `require` that everybody sees.
     pub(crate) require: OnceLock<Function>,
     engine: OnceLock<Engine>,
@@ -77,6 +79,7 @@ impl Vm {
             copier: Copier::load(&lua, &getmeta, &setmeta)?,
             imports: Imports::new(&lua)?,
             globals: Globals::load(&lua)?,
+            guard: error::guard(&lua)?,
             require: OnceLock::new(),
             engine: OnceLock::new(),
             open: Mutex::default(),

@@ -29,11 +29,15 @@ local function claim(layers, owners, next_id)
     return fresh, again
 end
 
--- The claims of `owner` to globals named by text, as {text = id}.
-local function owned(owner)
+-- Every claim to a global named by text, as {owner = {text = id}}; nil if there are none.
+local function owned()
+    if next(claims) == nil then return nil end
     local found = {}
     for key, last in next, claims do
-        if last.owner == owner and type(key) == 'string' then found[key] = last.id end
+        if type(key) == 'string' then
+            found[last.owner] = found[last.owner] or {}
+            found[last.owner][key] = last.id
+        end
     end
     return found
 end

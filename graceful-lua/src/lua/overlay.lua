@@ -1,11 +1,22 @@
 -- Holds back what code that is not live yet changes in live tables: the globals, and the first level of the
 -- states of modules. Before each turn of such code its changes are put in, after it they are taken out.
-local getmeta, setmeta, globals = ...
+local raw_getmeta, raw_setmeta, globals = ...
 local next, rawget, rawset, rawequal = next, rawget, rawset, rawequal
+local getmetatable, type = getmetatable, type
 
 -- Above so many keys a state is not copied at each turn; only the keys that are added to it are held back.
 local MANY = 256
 
+-- The metatable itself, whatever its field `__metatable` says.
+local function getmeta(table)
+    if getmetatable(table) == nil then return nil end
+    return raw_getmeta(table)
+end
+
+local setmeta = raw_setmeta
+
+-- `by` has for each changed key the last who changed it, with what it was before and, below, who had changed it
+-- before that.
 local function new_layer()
     return { set = {}, gone = {}, by = {}, meta = nil, has_meta = false }
 end
@@ -14,78 +25,115 @@ local function is_empty(layer)
     return next(layer.set) == nil and next(layer.gone) == nil and not layer.has_meta
 end
 
+-- Puts the layer into `target`, and returns how many keys that adds.
 local function apply(layer, target)
-    for key, value in next, layer.set do rawset(target, key, value) end
-    for key in next, layer.gone do rawset(target, key, nil) end
+    local added = 0
+    for key, value in next, layer.set do
+        if rawget(target, key) == nil then added = added + 1 end
+        rawset(target, key, value)
+    end
+    for key in next, layer.gone do
+        if rawget(target, key) ~= nil then added = added - 1 end
+        rawset(target, key, nil)
+    end
     if layer.has_meta then setmeta(target, layer.meta) end
+    return added
 end
 
--- A copy, or nil if there are more than `most` keys.
-local function copy(target, most)
-    local into, count = {}, 0
+-- A copy of `target` and the number of its keys; nil if that is `most`. `known` is an earlier copy, which is
+-- brought up to date where that is enough.
+local function copy(target, most, known)
+    local into, entries, count = known and known.entries or {}, known and known.count or 0, 0
     for key, value in next, target do
+        if into[key] == nil then entries = entries + 1 end
         into[key] = value
         count = count + 1
         if count == most then return nil end
     end
-    return into
-end
-
--- Remembers in `layer` how `target` differs from `under`, and who made it so: `by` has for each key the last who
--- changed it, with what it was before and, below, who had changed it before that.
-local function record(layer, target, under, under_meta, who)
-    local before_set, before_gone, before_by = layer.set, layer.gone, layer.by
-    local set, gone, by = {}, {}, {}
-    local function changed(key, value)
-        local before, last = before_set[key], before_by[key]
-        if before == nil and not before_gone[key] then before = under[key] end
-        if rawequal(before, value) or last and last.who == who then
-            by[key] = last
-        else
-            by[key] = { who = who, before = before, below = last }
-        end
-    end
-    for key, value in next, target do
-        if not rawequal(rawget(under, key), value) then
-            set[key] = value
-            changed(key, value)
-        end
-    end
-    for key in next, under do
-        if rawget(target, key) == nil then
-            gone[key] = true
-            changed(key, nil)
-        end
-    end
-    layer.set, layer.gone, layer.by = set, gone, by
-    local meta = getmeta(target)
-    layer.has_meta = not rawequal(meta, under_meta)
-    layer.meta = layer.has_meta and meta or nil
-end
-
-local function restore(target, base, meta)
-    for key, value in next, target do
-        local was = base[key]
-        if not rawequal(was, value) then rawset(target, key, was) end
-    end
-    for key, value in next, base do
-        if rawget(target, key) == nil then rawset(target, key, value) end
-    end
-    if not rawequal(getmeta(target), meta) then setmeta(target, meta) end
+    -- Something in the earlier copy is no longer there.
+    if entries ~= count then into = copy(target) end
+    if known then known.entries, known.count = into, count end
+    return into, count
 end
 
 -- Puts `lower` and `layer` into `target`, in this order. The frame that is returned takes them out again.
-local function put_in(target, lower, layer, most)
-    local base = copy(target, most)
+local function put_in(target, lower, layer, most, known)
+    local base, count = copy(target, most, known)
     if not base then return nil end
-    local frame = { target = target, layer = layer, base = base, base_meta = getmeta(target) }
-    frame.under, frame.under_meta = base, frame.base_meta
-    if lower and not is_empty(lower) then
-        apply(lower, target)
-        frame.under, frame.under_meta = copy(target), getmeta(target)
+    local frame = { target = target, lower = lower, layer = layer, base = base, base_meta = getmeta(target) }
+    frame.under_meta = frame.base_meta
+    if lower then
+        count = count + apply(lower, target)
+        frame.under_meta = getmeta(target)
     end
-    apply(layer, target)
+    frame.count = count + apply(layer, target)
     return frame
+end
+
+-- What `key` is without the layer of the frame.
+local function under(frame, key)
+    local lower = frame.lower
+    if lower then
+        local value = lower.set[key]
+        if value ~= nil then return value end
+        if lower.gone[key] then return nil end
+    end
+    return frame.base[key]
+end
+
+-- Which keys are not what they were when the turn began, with what they were, in two lists.
+local function changes(frame)
+    local target, set, gone = frame.target, frame.layer.set, frame.layer.gone
+    local base, plain = frame.base, not frame.lower
+    local keys, before, changed, left = nil, nil, 0, frame.count
+    local function note(key, was)
+        if not keys then keys, before = {}, {} end
+        changed = changed + 1
+        keys[changed], before[changed] = key, was
+    end
+    for key, value in next, target do
+        local was = set[key]
+        if was == nil and not gone[key] then
+            if plain then was = base[key] else was = under(frame, key) end
+        end
+        if was ~= nil then left = left - 1 end
+        if not rawequal(was, value) then note(key, was) end
+    end
+    if left > 0 then
+        local function missing(key, was)
+            if rawget(target, key) == nil then note(key, was) end
+        end
+        for key, was in next, set do missing(key, was) end
+        if frame.lower then
+            for key, was in next, frame.lower.set do
+                if set[key] == nil and not gone[key] then missing(key, was) end
+            end
+        end
+        for key in next, base do
+            if set[key] == nil and not gone[key] and not (frame.lower and frame.lower.set[key] ~= nil) then
+                local was = under(frame, key)
+                if was ~= nil then missing(key, was) end
+            end
+        end
+    end
+    return keys, before, changed
+end
+
+-- Takes the change of `key` into the layer.
+local function record(frame, key, before, who)
+    local layer, value, beneath = frame.layer, rawget(frame.target, key), under(frame, key)
+    if rawequal(value, beneath) then
+        layer.set[key], layer.gone[key], layer.by[key] = nil, nil, nil
+        return
+    end
+    layer.set[key], layer.gone[key] = value, value == nil and true or nil
+    local last = layer.by[key]
+    if not last or last.who ~= who then layer.by[key] = { who = who, before = before, below = last } end
+end
+
+local function take_back(layer, frame)
+    for key in next, layer.set do rawset(frame.target, key, frame.base[key]) end
+    for key in next, layer.gone do rawset(frame.target, key, frame.base[key]) end
 end
 
 -- The same for a table of very many keys: only keys that are new in it are seen.
@@ -124,11 +172,22 @@ end
 
 local function take_out(frame, who)
     if frame.large then return take_out_large(frame) end
-    record(frame.layer, frame.target, frame.under, frame.under_meta, who)
-    restore(frame.target, frame.base, frame.base_meta)
+    local target, layer, base = frame.target, frame.layer, frame.base
+    local keys, before, changed = changes(frame)
+    for index = 1, changed do record(frame, keys[index], before[index], who) end
+    local meta = getmeta(target)
+    layer.has_meta = not rawequal(meta, frame.under_meta)
+    layer.meta = layer.has_meta and meta or nil
+    for index = 1, changed do rawset(target, keys[index], base[keys[index]]) end
+    take_back(layer, frame)
+    if frame.lower then take_back(frame.lower, frame) end
+    if not rawequal(meta, frame.base_meta) then setmeta(target, frame.base_meta) end
 end
 
 local overlay = {}
+
+-- The globals as they were at the last turn.
+local known = { entries = {}, count = 0 }
 
 -- `old` is what old hooks change, `new` what new code changes; new code sees both.
 function overlay.open()
@@ -165,10 +224,10 @@ end
 function overlay.enter(txn, new, who, hook, generic, own)
     local frames = { who = who, generic = generic, own = own, txn = txn }
     if new then
-        frames[1] = put_in(globals, txn.old, txn.new)
+        frames[1] = put_in(globals, not is_empty(txn.old) and txn.old or nil, txn.new, nil, known)
         hold_states(txn, who, hook, frames)
     else
-        frames[1] = put_in(globals, nil, txn.old)
+        frames[1] = put_in(globals, nil, txn.old, nil, known)
     end
     if own and rawequal(rawget(globals, 'require'), generic) then rawset(globals, 'require', own) end
     return frames
@@ -188,6 +247,7 @@ end
 function overlay.pour(txn)
     apply(txn.old, globals)
     apply(txn.new, globals)
+    known.entries, known.count = {}, 0
     for _, held in next, txn.states do apply(held.layer, held.target) end
 end
 
