@@ -120,6 +120,7 @@ impl Gate {
 
     /// Changes whenever a gate shuts or opens and at every commit. An adapter that reads it *inside* its own
     /// VM's lock may go on using what it looked up at the same epoch without entering: no gate has changed.
+    #[inline]
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }

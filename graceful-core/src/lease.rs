@@ -85,6 +85,7 @@ impl Lease {
     }
 
     /// The generation this thread is pinned to, without taking a share of the lease.
+    #[inline]
     pub fn current_generation() -> Option<Generation> {
         CURRENT.with_borrow(|lease| lease.as_ref().map(Lease::generation))
     }
