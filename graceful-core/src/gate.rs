@@ -110,6 +110,8 @@ pub struct Gate {
     epoch: AtomicU64,
     inner: Mutex<Inner>,
     changed: Event,
+    /// Apart from `changed`, because a parked call that looks whether it may go on is itself a change.
+    thawed: Event,
 }
 
 impl Gate {
@@ -138,6 +140,11 @@ impl Gate {
     /// Is notified at every change: gates, commits, leases that end. Make the listener first, then look.
     pub fn listen(&self) -> EventListener {
         self.changed.listen()
+    }
+
+    /// Is notified when what was frozen may be so no more.
+    pub(crate) fn listen_for_thaw(&self) -> EventListener {
+        self.thawed.listen()
     }
 
     /// Every lease that is out.
@@ -253,6 +260,7 @@ impl Gate {
         inner.frozen.clear();
         drop(inner);
         self.bump();
+        self.thawed.notify(usize::MAX);
     }
 
     /// The commit: one store of one number, with nobody entering meanwhile, and the gates open with it.
@@ -268,6 +276,7 @@ impl Gate {
     /// Tells every waiter to look again.
     pub(crate) fn announce(&self) {
         self.changed.notify(usize::MAX);
+        self.thawed.notify(usize::MAX);
     }
 
     /// The leases that keep `modules` busy: every one of `kinds` in them that is not parked.

@@ -251,7 +251,7 @@ impl<F> Leased<F> {
     fn may_resume(&mut self, cx: &mut Context<'_>) -> bool {
         let gate = &self.lease.0.gate;
         loop {
-            let listener = self.thawed.get_or_insert_with(|| gate.listen());
+            let listener = self.thawed.get_or_insert_with(|| gate.listen_for_thaw());
             if gate.resume(self.lease.0.id).is_ok() {
                 self.thawed = None;
                 return true;
