@@ -6,7 +6,7 @@ use std::thread;
 use graceful_testkit::sim::play;
 
 /// Seeds that once failed; they are always played.
-const REGRESSIONS: [u64; 1] = [255];
+const REGRESSIONS: [u64; 2] = [255, 1652];
 /// How many are played where nobody asks for more.
 const SEEDS: u64 = 300;
 
