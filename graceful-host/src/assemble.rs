@@ -9,7 +9,7 @@ use graceful_lua::LuaBackend;
 use graceful_lua::mlua::StdLib;
 use graceful_rhai::{RHAI, RhaiBackend};
 
-use crate::app::{App, BackendSettings, LimitSettings};
+use crate::app::{App, BackendSettings};
 use crate::clock::TokioClock;
 use crate::host::HostError;
 use crate::options::HostOptions;
@@ -17,8 +17,9 @@ use crate::settings;
 use crate::sources::DirSources;
 use crate::topics::{EVENTS, Topics};
 
-/// How long Lua code may keep its virtual machine where the manifest does not say.
-const TURN: Duration = Duration::from_secs(2);
+/// How much longer than a top level or a hook Lua code may keep its virtual machine where the manifest does not
+/// say: those are stopped by their own limits, which say so.
+const LONGER: Duration = Duration::from_millis(500);
 
 pub(crate) fn engine(
     root: &Path,
@@ -50,8 +51,8 @@ pub(crate) fn engine(
 
 fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
     let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
-    if let Some(settings) = app.backends.get("lua") {
-        backends.push(Arc::new(lua(settings, &app.limits)?));
+    if let Some(language) = app.backends.get("lua") {
+        backends.push(Arc::new(lua(language, app)?));
     }
     if app.backends.contains_key(RHAI) {
         backends.push(RhaiBackend::builder().build());
@@ -59,12 +60,14 @@ fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
     Ok(backends)
 }
 
-fn lua(settings: &BackendSettings, limits: &LimitSettings) -> Result<LuaBackend, HostError> {
-    let mut builder = LuaBackend::builder().turn_limit(limits.turn.unwrap_or(TURN));
-    if let Some(names) = &settings.libraries {
+fn lua(language: &BackendSettings, app: &App) -> Result<LuaBackend, HostError> {
+    let limits = settings::limits(&app.reload);
+    let turn = app.limits.turn.unwrap_or(limits.stage.max(limits.hook) + LONGER);
+    let mut builder = LuaBackend::builder().turn_limit(turn);
+    if let Some(names) = &language.libraries {
         builder = builder.libs(libraries(names)?);
     }
-    if let Some(bytes) = limits.memory {
+    if let Some(bytes) = app.limits.memory {
         builder = builder.memory_limit(bytes);
     }
     builder.build().map_err(|error| HostError::Setting(format!("cannot make the Lua VM: {error}")))

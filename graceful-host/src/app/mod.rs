@@ -82,7 +82,7 @@ pub struct LimitSettings {
     /// Bytes of memory of each virtual machine that can count them.
     pub memory: Option<usize>,
     /// How long Lua code may keep its virtual machine without yielding. It is cancelled then: nothing else runs
-    /// there meanwhile.
+    /// there meanwhile. Half a second more than a top level or a hook may take, where it is not set.
     pub turn: Option<Duration>,
     /// Bytes of one request's body.
     pub body: Option<usize>,
