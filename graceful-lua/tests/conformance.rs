@@ -1,30 +1,7 @@
 //! Lua keeps the contract, in every dialect it is built for.
 
-use std::sync::Arc;
+mod subject;
 
-use graceful_core::Backend;
-use graceful_lua::LuaBackend;
-use graceful_testkit::{Capabilities, ClockKind, Dialect, Subject, dialect};
-
-struct Lua;
-
-impl Subject for Lua {
-    fn backend() -> Arc<dyn Backend> {
-        // Little, so that a top level that takes it all is stopped soon.
-        Arc::new(LuaBackend::builder().stage_memory(16 << 20).build().expect("a VM"))
-    }
-
-    fn dialect() -> &'static dyn Dialect {
-        &dialect::Lua
-    }
-
-    fn capabilities() -> Capabilities {
-        Capabilities::ALL
-    }
-
-    fn clock() -> ClockKind {
-        ClockKind::Tokio
-    }
-}
+use subject::Lua;
 
 graceful_testkit::conformance!(Lua);

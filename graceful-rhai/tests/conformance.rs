@@ -1,34 +1,8 @@
 //! The promises that every backend keeps, on Rhai. What it cannot keep is in [`Subject::capabilities`] and in
 //! the crate's documentation.
 
-use std::sync::Arc;
+mod subject;
 
-use graceful_core::Backend;
-use graceful_rhai::{Limits, RhaiBackend};
-use graceful_testkit::dialect::Rhai;
-use graceful_testkit::{Capabilities, ClockKind, Dialect, Subject};
-
-struct RhaiSubject;
-
-impl Subject for RhaiSubject {
-    fn backend() -> Arc<dyn Backend> {
-        // Rhai counts no bytes: what takes memory for ever is stopped by sizes.
-        let limits = Limits { array_size: Some(1 << 10), ..Limits::default() };
-        RhaiBackend::builder().limits(limits).build()
-    }
-
-    fn dialect() -> &'static dyn Dialect {
-        &Rhai
-    }
-
-    fn capabilities() -> Capabilities {
-        // Rhai has no globals; its calls can always wait, so that no reload has to be queued.
-        Capabilities { globals: false, queues: false, ..Capabilities::ALL }
-    }
-
-    fn clock() -> ClockKind {
-        ClockKind::Tokio
-    }
-}
+use subject::RhaiSubject;
 
 graceful_testkit::conformance!(RhaiSubject);

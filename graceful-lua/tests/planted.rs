@@ -1,0 +1,7 @@
+//! The suite finds every bug that is planted, on this backend.
+
+mod subject;
+
+use subject::Lua;
+
+graceful_testkit::planted!(Lua);
