@@ -1,0 +1,152 @@
+//! The app that is measured, live in an engine and in a bare VM.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use graceful_core::source::SourceError;
+use graceful_core::{Engine, Found, Name, ReloadOptions, Report, Source, Sources};
+use graceful_lua::LuaBackend;
+use graceful_lua::mlua::{Function, Lua};
+use graceful_testkit::TokioClock;
+
+/// How many modules one area requires; the entry requires the areas.
+pub const AREA: usize = 70;
+
+/// Which modules each requires: up to three of those before it, drawn once and for all.
+fn graph(modules: usize) -> Vec<Vec<usize>> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let requires = (0..modules).map(|at| (0..draw(4).min(at)).map(|_| draw(at)).collect());
+    requires.collect()
+}
+
+/// The sources of an app: the modules, areas that require seventy of them each, and the entry, which requires
+/// the areas.
+fn app(graph: &[Vec<usize>]) -> BTreeMap<String, String> {
+    let (modules, areas) = (graph.len(), graph.len().div_ceil(AREA));
+    let mut texts: BTreeMap<String, String> =
+        graph.iter().enumerate().map(|(at, requires)| (format!("m{at}"), text(at, requires, 0))).collect();
+    for area in 0..areas {
+        let inside = (area * AREA..modules.min((area + 1) * AREA)).map(|at| format!("require 'm{at}'\n"));
+        texts.insert(format!("area{area}"), inside.collect());
+    }
+    texts.insert("main".to_owned(), (0..areas).map(|area| format!("require 'area{area}'\n")).collect());
+    texts
+}
+
+/// About forty lines, as modules are: constants, tables, functions that use each other.
+fn text(at: usize, requires: &[usize], edition: usize) -> String {
+    let mut text =
+        format!("-- module {at}, edition {edition}\nlocal M = {{ name = 'm{at}', edition = {edition} }}\n");
+    for other in requires {
+        text += &format!("local m{other} = require 'm{other}'\n");
+    }
+    text += "local limits = { low = 1, high = 100, step = 5 }\nlocal names = { 'a', 'b', 'c', 'd' }\n";
+    for function in 0..5 {
+        text += &format!(
+            "local function step_{function}(x, y)
+    local sum = 0
+    for i = limits.low, x % limits.high, limits.step do
+        sum = sum + i * y
+    end
+    return sum + #names
+end\n"
+        );
+    }
+    text += "function M.run(x)\n    return step_0(x, 1) + step_1(x, 2) + step_4(x, 3)\nend\n";
+    text += "function M.twice(x)\n    return x * 2\nend\nreturn M\n";
+    text
+}
+
+#[derive(Default)]
+struct Texts(Mutex<BTreeMap<Name, Source>>);
+
+impl Texts {
+    fn put(&self, name: &str, text: String) {
+        let source = Source::new(name, "lua", format!("{name}.lua"), text.into_bytes());
+        self.0.lock().unwrap().insert(name.into(), source);
+    }
+}
+
+impl Sources for Texts {
+    fn find(&self, name: &Name) -> Result<Found, SourceError> {
+        let found = self.0.lock().unwrap().get(name).cloned();
+        Ok(found.map_or(Found::Missing { searched: Vec::new() }, Found::Source))
+    }
+}
+
+pub struct App {
+    pub clock: Arc<TokioClock>,
+    texts: Arc<Texts>,
+    pub backend: Arc<LuaBackend>,
+    pub engine: Engine,
+    pub graph: Vec<Vec<usize>>,
+}
+
+impl App {
+    pub fn new(modules: usize) -> Self {
+        let (clock, texts, graph) = (TokioClock::new(), Arc::<Texts>::default(), graph(modules));
+        app(&graph).into_iter().for_each(|(name, text)| texts.put(&name, text));
+        let backend = Arc::new(LuaBackend::builder().build().unwrap());
+        let engine = Engine::builder(clock.clone())
+            .backend(backend.clone())
+            .sources(texts.clone())
+            .entry("main")
+            .build();
+        let app = Self { clock, texts, backend, engine, graph };
+        app.reload(ReloadOptions::default());
+        app
+    }
+
+    pub fn reload(&self, options: ReloadOptions) -> (Report, Duration) {
+        let began = Instant::now();
+        let report = self.clock.block_on(self.engine.reload(options)).unwrap();
+        (report, began.elapsed())
+    }
+
+    pub fn edit(&self, at: usize, edition: usize) {
+        self.texts.put(&format!("m{at}"), text(at, &self.graph[at], edition));
+    }
+
+    pub fn leaf(&self) -> usize {
+        let required = |at: &usize| self.graph.iter().any(|requires| requires.contains(at));
+        (0..self.graph.len()).rev().find(|at| !required(at)).unwrap()
+    }
+}
+
+/// What people do without: the same modules in a VM of their own, names cleared from `package.loaded` and
+/// required again.
+pub struct Naive {
+    reload: Function,
+    pub call: Function,
+    _lua: Lua,
+}
+
+impl Naive {
+    pub fn new(graph: &[Vec<usize>]) -> Self {
+        let lua = Lua::new();
+        let chunk = lua.load(
+            "local texts = ...
+            table.insert(package.searchers or package.loaders, 2, function(name)
+                local text = texts[name]
+                return text and assert((loadstring or load)(text, '@' .. name .. '.lua'))
+            end)
+            local function reload(names)
+                for _, name in ipairs(names) do package.loaded[name] = nil end
+                for _, name in ipairs(names) do require(name) end
+            end
+            require('main')
+            return reload, require('m0').twice",
+        );
+        let (reload, call) = chunk.call(app(graph)).unwrap();
+        Self { reload, call, _lua: lua }
+    }
+
+    pub fn reload(&self, names: &[String]) {
+        self.reload.call::<()>(names).unwrap();
+    }
+}
