@@ -103,10 +103,12 @@ pub(crate) fn breathe() {
     }
 }
 
-/// The innermost module is taken back. If the code was stopped meanwhile, its next operation finds that out.
+/// The innermost module is taken back. A module further out that is still held is let go of before waiting.
+/// If the code was stopped meanwhile, its next operation finds that out.
 fn take_back() {
     let top = STACK.with_borrow(|stack| stack.last().cloned()).flatten();
     if let Some(top) = top.filter(|top| !top.try_own()) {
+        release_all();
         let _ = top.own();
     }
 }
