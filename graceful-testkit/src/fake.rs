@@ -8,6 +8,7 @@ mod room;
 mod store;
 mod task;
 mod text;
+mod turn;
 mod txn;
 mod vm;
 

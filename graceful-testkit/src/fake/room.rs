@@ -13,6 +13,7 @@ use super::object::Object;
 use super::store::Store;
 use super::task::Task;
 use super::text::{Body, Program};
+use super::turn::Turns;
 use super::vm::Vm;
 use crate::op::{Expr, Op};
 
@@ -55,6 +56,10 @@ impl Room {
 
     /// Runs a body and gives what it returned; an error gets the place of the operation that threw it.
     pub(crate) async fn run_body(self: &Arc<Self>, body: &Body) -> Result<Object, ScriptError> {
+        Turns::of(&self.vm, self.lines(body)).await
+    }
+
+    async fn lines(self: &Arc<Self>, body: &Body) -> Result<Object, ScriptError> {
         for (op, line) in body.ops.iter().zip(&body.lines) {
             let ran = self.run(std::slice::from_ref(op)).await;
             let place = || Place { file: self.origin.clone(), line: Some(*line), column: None };
@@ -180,7 +185,7 @@ impl Room {
         let run = async move {
             // The code a task runs stays loaded as long as the task.
             let _instance = instance;
-            while room.run(&body).await.is_ok() && forever {}
+            while Turns::of(&room.vm, room.run(&body)).await.is_ok() && forever {}
         };
         let task = Task::new(&world, &self.name, run.boxed());
         if let Some(key) = keep {

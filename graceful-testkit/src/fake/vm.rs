@@ -29,6 +29,8 @@ struct Layer {
 #[derive(Default)]
 pub(crate) struct Vm {
     pub(crate) name: String,
+    /// Held while script code has its turn.
+    pub(crate) turn: Mutex<()>,
     engine: OnceLock<(Weak<World>, Weak<dyn Control>)>,
     globals: Mutex<BTreeMap<String, Vec<Layer>>>,
     overlay: Mutex<Option<Arc<Overlay>>>,
