@@ -28,7 +28,7 @@ pub enum Command {
     /// Show what a reload of the running app would do
     Plan(Change),
     /// Reload the running app
-    Reload(Change),
+    Reload(Reload),
     /// Show the running app
     Status(Ask),
 }
@@ -92,6 +92,18 @@ pub struct Change {
     pub force: bool,
     #[command(flatten)]
     pub ask: Ask,
+}
+
+#[derive(Debug, Args)]
+pub struct Reload {
+    #[command(flatten)]
+    pub change: Change,
+    /// Load the new code beside the live one, check it and drop it: nothing live is touched
+    #[arg(long, env = "GRACEFUL_CHECK", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub check: bool,
+    /// Go on past a before_reload of the live code that fails
+    #[arg(long, env = "GRACEFUL_FORGIVE_BEFORE_RELOAD", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub forgive_before_reload: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

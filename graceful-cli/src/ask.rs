@@ -6,7 +6,7 @@ use graceful_host::wire::ReloadRequest;
 use graceful_host::{AdminClient, AdminError, admin_path, app_folder};
 use serde_json::json;
 
-use crate::args::{Ask, Change};
+use crate::args::{Ask, Change, Reload};
 use crate::exit::Exit;
 use crate::show;
 use crate::voice::{Voice, complain};
@@ -71,9 +71,14 @@ pub async fn plan(change: &Change) -> Exit {
     }
 }
 
-pub async fn reload(change: &Change) -> Exit {
-    let asked = Asked::from(&change.ask);
-    let reply = match asked.client.reload(&ReloadRequest { force: change.force }).await {
+pub async fn reload(reload: &Reload) -> Exit {
+    let asked = Asked::from(&reload.change.ask);
+    let request = ReloadRequest {
+        force: reload.change.force,
+        check: reload.check,
+        forgive_before_reload: reload.forgive_before_reload,
+    };
+    let reply = match asked.client.reload(&request).await {
         Ok(reply) => reply,
         Err(error) => return asked.unanswered(&error),
     };

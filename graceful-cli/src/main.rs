@@ -38,7 +38,7 @@ async fn run(command: &Command) -> Exit {
         Command::Dev(serve) => serve::run(serve, true).await,
         Command::Check(check) => serve::check(check).await,
         Command::Plan(change) => ask::plan(change).await,
-        Command::Reload(change) => ask::reload(change).await,
+        Command::Reload(reload) => ask::reload(reload).await,
         Command::Status(ask) => ask::status(ask).await,
     }
 }

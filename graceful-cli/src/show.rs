@@ -9,6 +9,10 @@ use graceful_host::wire::{ModuleChange, PlanReply, StatusReply, Summary};
 pub fn summary(summary: &Summary) -> String {
     let mut text = match summary.outcome.as_str() {
         "unchanged" => format!("nothing to do: generation {} is what is on disk", summary.generation),
+        "checked" => {
+            let modules: Vec<String> = summary.modules.iter().map(change).collect();
+            format!("generation {} stays; would be done: {}", summary.generation, modules.join(", "))
+        }
         _ => {
             let modules: Vec<String> = summary.modules.iter().map(change).collect();
             let times = format!("{:.1} ms, calls held for {:.1} ms", summary.took_ms, summary.pause_ms);

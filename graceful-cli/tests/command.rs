@@ -190,6 +190,49 @@ fn check_says_whether_an_app_loads() {
 }
 
 #[test]
+fn tx_01_check_finds_two_modules_that_claim_one_route() {
+    let app = App::new();
+    app.write("graceful.toml", "name = 'app'\nentry = ['web', 'other']\nlisten = '127.0.0.1:0'\n");
+    app.write("other.lua", "require('http').route('GET', '/', function() return 'other' end)\n");
+    let bad = json(&app.run(&["check", "--json"]));
+    assert_eq!((&bad["ok"], &bad["failure"]["code"]), (&Value::Bool(false), &"GR0111".into()));
+    let bad = app.run(&["check"]);
+    assert_eq!(code(&bad), 4);
+    assert!(text(&bad.stderr).contains("`web`") && text(&bad.stderr).contains("`other`"), "{bad:?}");
+}
+
+#[test]
+fn tx_07_a_reload_can_be_checked_only_and_can_go_on_past_an_old_hook() {
+    let app = App::new();
+    let failing = "before_reload = function() error('always') end";
+    app.write("counter.lua", &COUNTER.replace("after_reload = function(mod) end", failing));
+    let served = app.serve(&["run", "."]);
+    app.write("counter.lua", &COUNTER.replace("1.0.0", "1.1.0"));
+    let checked = app.run(&["reload", "--check"]);
+    assert_eq!(code(&checked), 0);
+    let told = text(&checked.stdout);
+    assert!(
+        told.starts_with("generation 1 stays") && told.contains("reload counter 1.0.0 -> 1.1.0"),
+        "{told}"
+    );
+    assert_eq!(json(&app.run(&["status", "--json"]))["generation"], 1);
+    let blocked = app.run(&["reload", "--force"]);
+    assert_eq!(code(&blocked), 5);
+    assert!(text(&blocked.stderr).contains("`forgive_before_reload`"), "{}", text(&blocked.stderr));
+    let past = app.run(&["reload", "--forgive-before-reload"]);
+    assert_eq!(code(&past), 0, "{}", text(&past.stderr));
+    assert!(text(&past.stdout).contains("warning: before_reload of counter"), "{}", text(&past.stdout));
+    assert_eq!(code(&app.run(&["reload", "--force"])), 0, "the hook has left");
+    app.write("counter.lua", "local x = = 1\n");
+    assert_eq!(code(&app.run(&["reload", "--check"])), 4);
+    let (_, out, _) = served.end();
+    assert!(
+        !out.contains("would be done") && !out.contains("= = 1"),
+        "a check is not told as a reload: {out}"
+    );
+}
+
+#[test]
 fn a_wrong_command_line_is_2_and_no_host_is_3() {
     let app = App::new();
     assert_eq!(code(&app.run(&["chekc"])), 2);

@@ -69,6 +69,8 @@ impl Inner {
             return match options.on_busy {
                 _ if abandoned => Ok((running, false)),
                 OnBusy::Wait => Ok((running, false)),
+                // Who wants a reload is not served by a check, nor the other way round.
+                OnBusy::Join if running.ticket.check != options.check => Ok((running, false)),
                 OnBusy::Join => {
                     running.ticket.drivers.fetch_add(1, Ordering::AcqRel);
                     Ok((running, true))
@@ -76,15 +78,15 @@ impl Inner {
                 OnBusy::Refuse => Err(self.refuse(ReloadErrorKind::Busy)),
             };
         }
-        let ticket = Arc::new(Ticket::of_one());
+        let ticket = Arc::new(Ticket::of_one(options.check));
         let mut options = options.clone();
         self.dirty.lock().unwrap().add_to(&mut options);
         let transaction = Transaction::new(self.clone(), options, ticket.clone());
-        let engine = self.clone();
+        let (engine, check) = (self.clone(), ticket.check);
         let outcome: BoxFuture<'static, Outcomes> = Box::pin(async move {
             let result = AssertUnwindSafe(transaction.run()).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(engine.panicked(&panic)));
-            engine.finished(&result);
+            engine.finished(&result, check);
             result
         });
         let running = Running { ticket, outcome: outcome.shared() };
@@ -102,7 +104,7 @@ impl Inner {
         ReloadError { kind, phase: Phase::Plan, report: Box::new(report), left }
     }
 
-    fn finished(&self, result: &Outcomes) {
+    fn finished(&self, result: &Outcomes, check: bool) {
         let last = match result {
             Ok(report) => {
                 LastReload { result: report.outcome.as_str().into(), code: None, module: None, message: None }
@@ -119,7 +121,9 @@ impl Inner {
             Err(error) if error.is_stuck() => self.stuck.store(true, Ordering::Release),
             _ => {}
         }
-        *self.last.lock().unwrap() = Some(last);
+        if !check {
+            *self.last.lock().unwrap() = Some(last);
+        }
         let ended = self.running.lock().unwrap().take();
         drop(ended);
         self.world.gate.announce();

@@ -57,7 +57,7 @@ pub enum ReloadErrorKind {
         error: ScriptError,
     },
     /// A hook failed.
-    #[error("hook `{hook}` of module `{module}` failed: {message}")]
+    #[error("hook `{hook}` of module `{module}` failed: {message}{}", past(*hook))]
     Hook {
         /// The module.
         module: Name,
@@ -69,7 +69,7 @@ pub enum ReloadErrorKind {
         place: Option<Place>,
     },
     /// A hook took longer than its share.
-    #[error("hook `{hook}` of module `{module}` ran longer than {budget:?}")]
+    #[error("hook `{hook}` of module `{module}` ran longer than {budget:?}{}", past(*hook))]
     HookTimeout {
         /// The module.
         module: Name,
@@ -152,6 +152,14 @@ pub enum ReloadErrorKind {
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
+}
+
+/// The one hook that no edit mends, for it is the live code's.
+fn past(hook: Hook) -> &'static str {
+    match hook {
+        Hook::BeforeReload => "; it is the live code's: reload with `forgive_before_reload` to go on past it",
+        _ => "",
+    }
 }
 
 impl ReloadErrorKind {

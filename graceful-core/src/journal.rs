@@ -40,6 +40,8 @@ pub(crate) struct Undone {
     pub(crate) steps: Vec<String>,
     /// What could not be undone.
     pub(crate) left: Vec<String>,
+    /// The first of that: whose, and why.
+    pub(crate) blame: Option<(Name, String)>,
 }
 
 impl Journal {
@@ -53,7 +55,8 @@ impl Journal {
             match entry {
                 Entry::Suspended { old: instance, checkpoint } => {
                     let began = self.began.contains(&instance.name);
-                    undo_suspend(world, &instance, checkpoint, (old, began), budget, &mut undone).await;
+                    undo_suspend(world, &instance, checkpoint.as_ref(), (old, began), budget, &mut undone)
+                        .await;
                 }
                 Entry::Initialised { done: false, .. } => {}
                 Entry::Initialised { new, done: true } => {
@@ -69,19 +72,40 @@ impl Journal {
         }
         undone
     }
+
+    /// Undoes what a hook did that failed, and keeps the module's entry. Says whether it could.
+    pub(crate) async fn undo_hook(
+        &mut self,
+        world: &Arc<World>,
+        module: &Arc<Instance>,
+        generation: Generation,
+        budget: Duration,
+    ) -> bool {
+        let mut undone = Undone::default();
+        let own = self.entries.iter().find_map(|entry| match entry {
+            Entry::Suspended { old, checkpoint } if Arc::ptr_eq(old, module) => Some(checkpoint.as_ref()),
+            _ => None,
+        });
+        undo_suspend(world, module, own.flatten(), (generation, true), budget, &mut undone).await;
+        let done = undone.left.is_empty();
+        if done {
+            self.began.remove(&module.name);
+        }
+        done
+    }
 }
 
 async fn undo_suspend(
     world: &Arc<World>,
     old: &Arc<Instance>,
-    checkpoint: Option<Checkpoint>,
+    checkpoint: Option<&Checkpoint>,
     (generation, began): (Generation, bool),
     budget: Duration,
     undone: &mut Undone,
 ) {
     let Some(module) = old.module() else { return };
     if let Some(checkpoint) = checkpoint.filter(|_| !is_planted(Bug::StateNotRestored)) {
-        let result = bounded(world, budget, module.restore(&checkpoint)).await;
+        let result = bounded(world, budget, module.restore(checkpoint)).await;
         undone.note(world, &old.name, "state", result.map_err(|error| error.to_string()));
     }
     if began && module.manifest().hooks.rollback {
@@ -97,7 +121,10 @@ impl Undone {
         let text = format!("{module}: {step}");
         match &error {
             None => self.steps.push(text),
-            Some(error) => self.left.push(format!("{text}: {error}")),
+            Some(error) => {
+                self.left.push(format!("{text}: {error}"));
+                self.blame.get_or_insert_with(|| (module.clone(), error.clone()));
+            }
         }
         world.emit(EventKind::Undone { module: module.clone(), step: step.to_owned(), error });
     }

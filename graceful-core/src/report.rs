@@ -51,6 +51,13 @@ pub struct ReloadOptions {
     pub leave_dependents: bool,
     /// Modules to load although no entry requires them.
     pub load: BTreeSet<Name>,
+    /// Goes as far as *validate* and then back: says whether the reload would be refused, and touches nothing
+    /// live. At a start an `init` that ran while its module registered is undone by its `finalize`.
+    pub check: bool,
+    /// Goes on past a `before_reload` of the live code that fails: that module's state is put back to what it
+    /// was before the hook, and the report has a warning. Without it such a hook stops every reload of its
+    /// module, for an edit does not replace the code that runs.
+    pub forgive_before_reload: bool,
 }
 
 /// How a reload ended.
@@ -61,6 +68,8 @@ pub enum Outcome {
     Committed,
     /// There was nothing to do.
     Unchanged,
+    /// It was to be checked only, and it passed; nothing live was touched.
+    Checked,
     /// It was refused before anything live was touched.
     Refused,
     /// It failed and everything is as before.
@@ -75,6 +84,7 @@ impl Outcome {
         match self {
             Outcome::Committed => "committed",
             Outcome::Unchanged => "unchanged",
+            Outcome::Checked => "checked",
             Outcome::Refused => "refused",
             Outcome::RolledBack => "rolled_back",
             Outcome::Stuck => "stuck",

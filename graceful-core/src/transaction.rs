@@ -18,7 +18,8 @@ use crate::event::{EventKind, Phase};
 use crate::failure::{ReloadError, ReloadErrorKind};
 use crate::gate::Generation;
 use crate::generation::World;
-use crate::journal::Journal;
+use crate::journal::{Journal, Undone};
+use crate::lifecycle::Hook;
 use crate::plan::Plan;
 use crate::planted::{Bug, is_planted};
 use crate::report::{ModuleReport, Outcome, PhaseTime, ReloadOptions, Report};
@@ -27,6 +28,13 @@ use crate::staging::Staging;
 use crate::version::Version;
 
 type Failure = ReloadErrorKind;
+
+/// How far forward a reload went.
+enum Reached {
+    Nothing,
+    Validated,
+    Committed,
+}
 
 pub(crate) struct Transaction {
     pub(crate) engine: Arc<Inner>,
@@ -96,11 +104,12 @@ impl Transaction {
             Either::Right((result, _)) => result,
         };
         let result = match result {
-            Ok(true) => {
+            Ok(Reached::Committed) => {
                 self.retire().await;
                 Ok(self.report(Outcome::Committed))
             }
-            Ok(false) => Ok(self.report(Outcome::Unchanged)),
+            Ok(Reached::Validated) => self.checked().await,
+            Ok(Reached::Nothing) => Ok(self.report(Outcome::Unchanged)),
             Err(failure) => Err(self.back(failure).await),
         };
         self.end_phase(result.is_ok());
@@ -115,14 +124,16 @@ impl Transaction {
         result
     }
 
-    async fn forward(&mut self) -> Result<bool, Failure> {
+    async fn forward(&mut self) -> Result<Reached, Failure> {
         let mut widened = BTreeMap::new();
         loop {
             let inputs = Arc::new(self.engine.inputs(self.options.clone(), widened.clone()));
             if !self.plan(&inputs).await? {
-                return Ok(false);
+                return Ok(Reached::Nothing);
             }
-            self.make_room().await?;
+            if !self.options.check {
+                self.make_room().await?;
+            }
             self.stage(&inputs).await?;
             let born = self.close();
             if born.is_empty() {
@@ -131,16 +142,19 @@ impl Transaction {
             self.again(born, &mut widened)?;
         }
         self.validate()?;
+        if self.options.check {
+            return Ok(Reached::Validated);
+        }
         self.drain().await?;
         self.suspend().await?;
         if is_planted(Bug::EarlyCommit) {
             self.commit();
             self.activate().await?;
-            return Ok(true);
+            return Ok(Reached::Committed);
         }
         self.activate().await?;
         self.commit();
-        Ok(true)
+        Ok(Reached::Committed)
     }
 
     async fn retire(&mut self) {
@@ -148,10 +162,20 @@ impl Transaction {
         retire::retire(self).await;
     }
 
+    /// It was a check, and it passed: back, with nothing to blame but an undo that fails.
+    async fn checked(&mut self) -> Result<Report, ReloadError> {
+        self.end_phase(true);
+        let undone = self.undo().await;
+        let mut report = self.report(if undone.left.is_empty() { Outcome::Checked } else { Outcome::Stuck });
+        report.rolled_back = undone.steps;
+        let Some((module, message)) = undone.blame else { return Ok(report) };
+        let kind = Failure::Hook { module, hook: Hook::Finalize, message, place: None };
+        let (kind, report) = (Box::new(kind), Box::new(report));
+        Err(ReloadError { kind, phase: Phase::Validate, report, left: undone.left })
+    }
+
     /// Everything that was done is undone, in reverse, going on past errors.
-    async fn back(&mut self, failure: Failure) -> ReloadError {
-        let phase = self.phase.map_or(Phase::Plan, |(phase, _)| phase);
-        self.end_phase(false);
+    async fn undo(&mut self) -> Undone {
         self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
         let undone = self.journal.undo(&world, self.base, budget).await;
@@ -160,7 +184,16 @@ impl Transaction {
         }
         self.open_closing();
         self.open_gates();
-        self.engine.unsettled(&self.options);
+        undone
+    }
+
+    async fn back(&mut self, failure: Failure) -> ReloadError {
+        let phase = self.phase.map_or(Phase::Plan, |(phase, _)| phase);
+        self.end_phase(false);
+        let undone = self.undo().await;
+        if !self.options.check {
+            self.engine.unsettled(&self.options);
+        }
         let outcome = match (undone.left.is_empty(), undone.steps.is_empty() && phase < Phase::Suspend) {
             (false, _) => Outcome::Stuck,
             (true, true) => Outcome::Refused,

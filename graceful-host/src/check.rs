@@ -1,18 +1,14 @@
-//! A dry load of a whole app: everything is compiled and staged, nothing is served, started or kept.
+//! A dry load of a whole app: everything is compiled, staged and validated, nothing is served, started or kept.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use graceful_core::{Event, EventKind, Observer, ReloadErrorKind, ReloadOptions, ScriptError};
+use graceful_core::{Event, EventKind, Observer, ReloadOptions};
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
 use crate::host::{Host, HostError};
 use crate::options::HostOptions;
 use crate::wire::{Failure, PlanStep, SCHEMA_VERSION, word_fields};
-
-/// The module that is staged after all others and never loads, so that the check never commits.
-const LAST: &str = "graceful.check";
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,8 +36,7 @@ impl Observer for Seen {
     fn on_event(&self, event: &Event) {
         match &event.kind {
             EventKind::Planned { steps } => {
-                let steps = steps.iter().filter(|step| step.module.as_str() != LAST);
-                *self.modules.lock().unwrap() = steps.map(word_fields).collect();
+                *self.modules.lock().unwrap() = steps.iter().map(word_fields).collect();
             }
             EventKind::Warning { message, .. } => self.warnings.lock().unwrap().push(message.clone()),
             _ => {}
@@ -49,26 +44,16 @@ impl Observer for Seen {
     }
 }
 
-/// Loads the app in `folder` without serving it. Top levels run, and so does `init` of what registers itself
-/// (and `finalize` after it); tasks and routes do not come to life.
+/// Loads the app in `folder` without serving it, as far as a start goes before its commit. Top levels run, and so does
+/// `init` of what registers itself (and `finalize` after it); tasks and routes do not come to life.
 ///
 /// # Errors
 /// The manifest cannot be used. An app that does not load is a [`CheckReply`].
 pub async fn check(folder: &Path, options: HostOptions) -> Result<CheckReply, HostError> {
     let seen: Arc<Seen> = Arc::default();
-    let entries = App::read(folder)?.entry;
-    let requires: Vec<&str> = entries.iter().map(|name| name.as_str()).collect();
-    let options =
-        options.observer(seen.clone()).native(LAST, &requires, |_| Err(ScriptError::runtime("checked")));
-    let host = Host::open(folder, options)?;
-    host.engine().set_entries(entries.iter().map(|name| name.as_str()).chain([LAST]));
-    let failure = match host.engine().reload(ReloadOptions::default()).await {
-        Ok(_) => None,
-        Err(error) => match &*error.kind {
-            ReloadErrorKind::Load { module, .. } if module.as_str() == LAST && !error.is_stuck() => None,
-            _ => Some(host.with_source(Failure::from(&error))),
-        },
-    };
+    let host = Host::open(folder, options.observer(seen.clone()))?;
+    let result = host.engine().reload(ReloadOptions { check: true, ..ReloadOptions::default() }).await;
+    let failure = result.err().map(|error| host.with_source(Failure::from(&error)));
     let modules = std::mem::take(&mut *seen.modules.lock().unwrap());
     let warnings = std::mem::take(&mut *seen.warnings.lock().unwrap());
     Ok(CheckReply { schema_version: SCHEMA_VERSION, ok: failure.is_none(), modules, warnings, failure })

@@ -154,7 +154,11 @@ impl Host {
         let host = self.clone();
         let reload = self.0.runtime.spawn(async move {
             let _turn = host.0.turn.lock().await;
+            let check = options.check;
             let result = host.reload_in_turn(options).await;
+            if check {
+                return result;
+            }
             if let Some(told) = &host.0.options.on_reload {
                 told(cause, &result);
             }
@@ -177,6 +181,15 @@ impl Host {
         }
         options.drain = new.reload.drain;
         settings::apply(self.engine(), &old, &new);
+        if options.check {
+            let result = self.engine().reload(options).await;
+            settings::apply(self.engine(), &new, &old);
+            let told = result.map(|report| Summary {
+                warnings: [report.warnings.clone(), warnings].concat(),
+                ..Summary::from(&report)
+            });
+            return told.map_err(|error| self.with_source(Failure::from(&error)));
+        }
         let result = self.engine().reload(options).await;
         self.0.behind.store(result.is_err(), Ordering::Release);
         match result {

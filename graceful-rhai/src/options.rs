@@ -8,15 +8,19 @@ use rhai::{Dynamic, Map};
 use crate::failure::{Thrown, thrown};
 use crate::value::to_value;
 
-const KNOWN: [&str; 6] = ["force", "changed", "load", "remove", "on_busy", "drain"];
+const KNOWN: [&str; 8] =
+    ["force", "changed", "load", "remove", "on_busy", "drain", "check", "forgive_before_reload"];
 
-/// `reload(#{ force: true, changed: ["a"], load: ["b"], remove: ["c"], on_busy: "wait", drain: "cancel" })`.
+/// `reload(#{ force: true, changed: ["a"], load: ["b"], remove: ["c"], on_busy: "wait", drain: "cancel", check: true,
+/// forgive_before_reload: true })`.
 /// A script that asks while a reload runs joins it unless it says otherwise.
 pub(crate) fn reload(given: &Map) -> Thrown<ReloadOptions> {
     let mut options = ReloadOptions { on_busy: OnBusy::Join, ..ReloadOptions::default() };
     for (key, value) in read("reload", given, &KNOWN)? {
         match key.as_str() {
             "force" => options.force = truth("reload", &key, &value)?,
+            "check" => options.check = truth("reload", &key, &value)?,
+            "forgive_before_reload" => options.forgive_before_reload = truth("reload", &key, &value)?,
             "changed" => options.changed = Some(names(&key, &value)?),
             "load" => options.load = names(&key, &value)?,
             "remove" => options.remove = names(&key, &value)?,
@@ -97,7 +101,7 @@ mod tests {
         let told = |script: &str| read(script).unwrap_err();
         assert_eq!(
             told("#{ forced: true }"),
-            "reload: unknown option `forced`; there are: force, changed, load, remove, on_busy, drain"
+            "reload: unknown option `forced`; there are: force, changed, load, remove, on_busy, drain, check, forgive_before_reload"
         );
         assert_eq!(told("#{ force: 1 }"), "reload: option `force` wants a boolean, got integer");
         assert_eq!(

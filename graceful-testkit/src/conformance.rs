@@ -25,6 +25,7 @@ pub mod hook;
 pub mod ord;
 pub mod tx;
 pub mod undo;
+pub mod offers;
 pub mod call;
 pub mod drain;
 pub mod st;
@@ -107,6 +108,11 @@ macro_rules! conformance {
                 tx_09_a_panic_in_a_native_hook_is_a_failed_hook,
                 tx_09_a_dropped_reload_is_undone_by_whoever_comes_next,
                 tx_10_a_source_that_changes_while_it_is_read_is_read_once;
+            offers: tx_01_a_check_touches_nothing_live,
+                tx_01_a_check_finds_a_clash_of_routes,
+                tx_01_a_check_of_a_start_undoes_init_by_finalize,
+                tx_07_a_failing_before_reload_can_be_forgiven,
+                tx_07_a_forgiven_before_reload_is_undone_with_the_rest;
             undo: tx_04_a_failing_before_reload_puts_everything_back,
                 tx_04_a_failing_after_reload_puts_everything_back,
                 tx_04_a_failing_init_puts_everything_back,

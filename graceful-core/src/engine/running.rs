@@ -27,11 +27,13 @@ pub(crate) struct Ticket {
     pub(super) drivers: AtomicUsize,
     gone: AtomicBool,
     signal: Signal,
+    /// It goes no further than *validate*.
+    pub(super) check: bool,
 }
 
 impl Ticket {
-    pub(super) fn of_one() -> Self {
-        Self { drivers: AtomicUsize::new(1), ..Self::default() }
+    pub(super) fn of_one(check: bool) -> Self {
+        Self { drivers: AtomicUsize::new(1), check, ..Self::default() }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

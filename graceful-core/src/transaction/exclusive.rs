@@ -93,9 +93,32 @@ impl Transaction {
             let before = old.module().is_some_and(|module| module.manifest().hooks.before_reload);
             if before {
                 self.journal.began.insert(old.name.clone());
-                self.hook(&old, Hook::BeforeReload, self.base).await?;
+                if let Err(failure) = self.hook(&old, Hook::BeforeReload, self.base).await {
+                    self.forgive(&old, failure).await?;
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Goes on past a failed `before_reload` of the live code, if that was asked for: what it did is undone as
+    /// far as its own module goes.
+    async fn forgive(&mut self, old: &Arc<Instance>, failure: Failure) -> Result<(), Failure> {
+        if !self.options.forgive_before_reload {
+            return Err(failure);
+        }
+        let (world, budget) = (self.world.clone(), self.engine.limits.hook.min(self.left()));
+        if !self.journal.undo_hook(&world, old, self.base, budget).await {
+            return Err(failure);
+        }
+        let why = match failure {
+            Failure::Hook { message, .. } => message,
+            late => late.to_string(),
+        };
+        self.warn(
+            Some(old.name.clone()),
+            format!("before_reload of {} failed and is forgiven: {why}", old.name),
+        );
         Ok(())
     }
 

@@ -93,7 +93,12 @@ impl Admin {
             Ok(asked) => asked,
             Err(error) => return failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()),
         };
-        let options = ReloadOptions { force: asked.force, ..ReloadOptions::default() };
+        let options = ReloadOptions {
+            force: asked.force,
+            check: asked.check,
+            forgive_before_reload: asked.forgive_before_reload,
+            ..ReloadOptions::default()
+        };
         let result = self.host.reload(Cause::Admin, options).await;
         json_answer(StatusCode::OK, &ReloadReply::new(result))
     }

@@ -10,7 +10,7 @@ use crate::app::ManifestError;
 /// A reload that did not fail.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// `committed` or `unchanged`.
+    /// `committed`, `unchanged` or `checked`.
     pub outcome: String,
     /// The generation that is live now.
     pub generation: u64,
@@ -89,6 +89,10 @@ pub struct ReloadReply {
 pub struct ReloadRequest {
     /// Reload every module, changed or not.
     pub force: bool,
+    /// Go as far as *validate* and back: say whether the reload would be refused.
+    pub check: bool,
+    /// Go on past a `before_reload` of the live code that fails.
+    pub forgive_before_reload: bool,
 }
 
 impl ReloadReply {

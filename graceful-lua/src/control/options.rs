@@ -7,9 +7,11 @@ use mlua::Error;
 
 use crate::value::from_lua;
 
-const KNOWN: [&str; 6] = ["force", "changed", "load", "remove", "on_busy", "drain"];
+const KNOWN: [&str; 8] =
+    ["force", "changed", "load", "remove", "on_busy", "drain", "check", "forgive_before_reload"];
 
-/// `reload{force = true, changed = {'a'}, load = {'b'}, remove = {'c'}, on_busy = 'wait', drain = 'cancel'}`.
+/// `reload{force = true, changed = {'a'}, load = {'b'}, remove = {'c'}, on_busy = 'wait', drain = 'cancel', check = true,
+/// forgive_before_reload = true}`.
 /// A script that asks while a reload runs joins it unless it says otherwise.
 pub(super) fn reload(given: &mlua::Value) -> mlua::Result<ReloadOptions> {
     let given = map("reload", given, &KNOWN)?;
@@ -17,6 +19,8 @@ pub(super) fn reload(given: &mlua::Value) -> mlua::Result<ReloadOptions> {
     for (key, value) in given {
         match key.as_str() {
             "force" => options.force = truth("reload", &key, &value)?,
+            "check" => options.check = truth("reload", &key, &value)?,
+            "forgive_before_reload" => options.forgive_before_reload = truth("reload", &key, &value)?,
             "changed" => options.changed = Some(names(&key, &value)?),
             "load" => options.load = names(&key, &value)?,
             "remove" => options.remove = names(&key, &value)?,
