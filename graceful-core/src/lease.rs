@@ -22,6 +22,8 @@ struct LeaseState {
     kind: LeaseKind,
     generation: AtomicU64,
     parked: AtomicBool,
+    /// A call nested in it was told that it is cancelled, so it may not end as if it were not.
+    told: AtomicBool,
     cancel: Arc<Cancel>,
     intents: Option<Arc<Intents>>,
     /// The lease it is nested in: parked with it, and out as long as it is.
@@ -74,8 +76,8 @@ impl Lease {
     ) -> Self {
         let LeaseRecord { root, generation, kind, cancel, .. } = record;
         let generation = AtomicU64::new(generation.0);
-        let parked = AtomicBool::new(false);
-        Self(Arc::new(LeaseState { gate, id, root, kind, generation, parked, cancel, intents, parent }))
+        let (parked, told) = Default::default();
+        Self(Arc::new(LeaseState { gate, id, root, kind, generation, parked, told, cancel, intents, parent }))
     }
 
     /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
@@ -188,6 +190,13 @@ impl Lease {
         self.0.cancel.is_cancelled()
     }
 
+    /// It ends as cancelled, and so does every call it is nested in, whatever they make of the error.
+    fn cancelled(&self) -> CallError {
+        let above = std::iter::successors(self.0.parent.as_ref(), |lease| lease.0.parent.as_ref());
+        above.for_each(|lease| lease.0.told.store(true, Ordering::Release));
+        CallError::Cancelled { module: self.root().to_string() }
+    }
+
     /// Makes this the thread's current lease until the guard drops.
     pub fn enter(&self) -> Entered {
         Entered { previous: CURRENT.replace(Some(self.clone())), _not_send: std::marker::PhantomData }
@@ -230,7 +239,7 @@ impl<F: Future> Future for Leased<F> {
         let _entered = this.lease.enter();
         if this.lease.is_cancelled() || Pin::new(&mut this.cancelled).poll(cx).is_ready() {
             this.future = None;
-            return Poll::Ready(Err(CallError::Cancelled { module: this.lease.root().to_string() }));
+            return Poll::Ready(Err(this.lease.cancelled()));
         }
         if this.lease.is_parked() && !this.may_resume(cx) {
             return Poll::Pending;
@@ -239,6 +248,9 @@ impl<F: Future> Future for Leased<F> {
         let polled = future.as_mut().poll(cx);
         if polled.is_ready() {
             this.future = None;
+            if this.lease.0.told.load(Ordering::Acquire) {
+                return Poll::Ready(Err(this.lease.cancelled()));
+            }
         } else if this.lease.is_parked() {
             this.lease.0.gate.park(this.lease.0.id);
         }
