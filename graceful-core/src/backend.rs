@@ -16,7 +16,7 @@ use crate::lease::Lease;
 use crate::lifecycle::HookError;
 use crate::module::{Compiled, Module};
 use crate::plan::Plan;
-use crate::report::{ReloadOptions, Report};
+use crate::report::{DrainPolicy, ReloadOptions, Report};
 use crate::source::{Name, Source};
 use crate::value::Value;
 
@@ -53,6 +53,8 @@ pub struct TxnCx {
     pub intents: Arc<Intents>,
     /// How long the top level of one module may run.
     pub stage_budget: Duration,
+    /// What becomes of calls that are in the way for too long: of one that keeps an interpreter, for instance.
+    pub drain: DrainPolicy,
 }
 
 /// One backend's part of one transaction: a *stage* for each module, then exactly one of

@@ -26,6 +26,7 @@ use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
 use crate::module::Module;
+use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
 use crate::source::Name;
@@ -65,9 +66,10 @@ impl Staging {
         start: bool,
         backends: &Backends,
         budget: Duration,
+        drain: DrainPolicy,
     ) -> Self {
         let intents: Arc<Intents> = Arc::default();
-        let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget };
+        let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
         let (staged, requests, failure) = Default::default();

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::module::Checkpoint;
-use graceful_core::{CallError, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
+use graceful_core::{
+    CallError, DrainPolicy, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value,
+};
 use mlua::{Function, MultiValue, Table};
 
 use crate::checkpoint::LuaCheckpoint;
@@ -209,7 +211,7 @@ impl Module for LuaModule {
     }
 
     fn save(&self) -> Value {
-        self.vm().hold_at_last(PATIENCE, || match self.state() {
+        self.vm().hold_at_last(PATIENCE, DrainPolicy::Abort, || match self.state() {
             Ok(Some(state)) => crate::state::plain(&state),
             _ => Value::Map(BTreeMap::new()),
         })
@@ -218,7 +220,7 @@ impl Module for LuaModule {
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
         let vm = self.vm();
         let mut kept = vm.globals.renewed(candidates);
-        vm.hold_at_last(PATIENCE, || {
+        vm.hold_at_last(PATIENCE, DrainPolicy::Abort, || {
             if let Ok(Some(state)) = self.state() {
                 crate::state::tasks(&state, candidates, &mut kept);
             }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{EventKind, Lease, LeaseKind, ScriptError};
+use graceful_core::{DrainPolicy, EventKind, Lease, LeaseKind, ScriptError};
 
 use crate::vm::Vm;
 
@@ -13,17 +13,20 @@ const LOOK: Duration = Duration::from_millis(5);
 
 impl Vm {
     /// Waits for a turn that does not end, without blocking the thread. A task is cancelled after half of
-    /// `most`, for no reload could ever mend it.
+    /// `most`, for no reload could ever mend it, and so is a call where the reload's policy says so.
     ///
     /// # Errors
     /// A call keeps the VM.
-    pub(crate) async fn free(&self, most: Duration) -> Result<(), ScriptError> {
+    pub(crate) async fn free(&self, most: Duration, drain: DrainPolicy) -> Result<(), ScriptError> {
         let Some(world) = self.world() else { return Ok(()) };
         let began = Instant::now();
         while let Some((lease, lasts)) = self.turns.hog(PATIENCE) {
             if began.elapsed() > most / 2 {
                 match lease {
-                    Some(lease) if lease.kind() == LeaseKind::Task => self.cancel_hog(&lease, lasts),
+                    // What was cancelled is stopped soon, unless it is code that nothing stops.
+                    Some(lease) if may_cancel(&lease, drain) && began.elapsed() <= most => {
+                        self.cancel_hog(&lease, lasts);
+                    }
                     lease => {
                         return Err(ScriptError::new(ScriptErrorKind::Timeout, told(lease.as_ref(), lasts)));
                     }
@@ -34,13 +37,13 @@ impl Vm {
         Ok(())
     }
 
-    /// Holds the VM's lock while `work` runs, where waiting for it cannot fail: a task that keeps the VM is
-    /// cancelled after half of `most`, a call after all of it.
-    pub(crate) fn hold_at_last<R>(&self, most: Duration, work: impl FnOnce() -> R) -> R {
+    /// Holds the VM's lock while `work` runs, where waiting for it cannot fail: what the policy lets be cancelled is
+    /// cancelled after half of `most`, a call after all of it in any case.
+    pub(crate) fn hold_at_last<R>(&self, most: Duration, drain: DrainPolicy, work: impl FnOnce() -> R) -> R {
         let began = Instant::now();
         while let Some((lease, lasts)) = self.turns.hog(PATIENCE) {
             if let Some(lease) = lease {
-                let share = if lease.kind() == LeaseKind::Task { most / 2 } else { most };
+                let share = if may_cancel(&lease, drain) { most / 2 } else { most };
                 if began.elapsed() > share {
                     self.cancel_hog(&lease, lasts);
                 }
@@ -61,6 +64,10 @@ impl Vm {
             world.emit(EventKind::Warning { module: Some(lease.root().clone()), message });
         }
     }
+}
+
+fn may_cancel(lease: &Lease, drain: DrainPolicy) -> bool {
+    lease.kind() == LeaseKind::Task || drain == DrainPolicy::Cancel
 }
 
 fn told(lease: Option<&Lease>, lasts: Duration) -> String {

@@ -132,7 +132,7 @@ fn is_small(value: &Value, left: &mut usize) -> bool {
 impl Txn for LuaTxn {
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
         let vm = &self.vm;
-        vm.free(self.cx.stage_budget).await?;
+        vm.free(self.cx.stage_budget, self.cx.drain).await?;
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
         let prepared = vm.hold(|| {
             let open = self.open()?;
@@ -182,7 +182,7 @@ impl Txn for LuaTxn {
 
     fn commit(&self, swap: &mut dyn FnMut()) {
         let vm = &self.vm;
-        let claims = vm.hold_at_last(self.cx.stage_budget, || {
+        let claims = vm.hold_at_last(self.cx.stage_budget, self.cx.drain, || {
             let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(open) = open else {
                 swap();

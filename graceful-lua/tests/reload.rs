@@ -632,6 +632,26 @@ fn a_reload_does_not_hang_for_a_call_that_keeps_the_vm() {
 }
 
 #[test]
+fn call_04_a_call_that_keeps_the_vm_from_the_new_top_level_is_cancelled_if_the_policy_says_so() {
+    let spins = ["while true do end", "while true do pcall(function() while true do end end) end"];
+    for spin in spins {
+        let text =
+            |n: u32| format!("return {{ spin = function() {spin} end, n = function() return {n} end }}");
+        let app = App::started(&[("main", &text(1))]);
+        let engine = app.engine.clone();
+        let call = std::thread::spawn(move || engine.call_blocking("main", "spin", vec![]));
+        std::thread::sleep(Duration::from_millis(50));
+        app.put("main", &text(2));
+        let options = ReloadOptions { drain: DrainPolicy::Cancel, ..ReloadOptions::default() };
+        app.clock.block_on(app.engine.reload(options)).unwrap();
+        let ended = call.join().unwrap();
+        assert!(matches!(ended, Err(CallError::Cancelled { .. })), "{spin}: {ended:?}");
+        assert_eq!(app.call("main", "n"), int(2));
+        assert!(app.trace.text().contains("`main` has kept the VM"), "{}", app.trace.text());
+    }
+}
+
+#[test]
 fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
     let builder = LuaBackend::builder().turn_limit(Duration::from_millis(100));
     let app = App::with(

@@ -69,7 +69,8 @@ impl Transaction {
         let generation = Generation(self.base.0 + 1);
         let start = self.base == Generation::default();
         let backends = &self.engine.backends;
-        let staging = Staging::new(self.world.clone(), generation, start, backends, self.engine.limits.stage);
+        let (world, budget) = (self.world.clone(), self.engine.limits.stage);
+        let staging = Staging::new(world, generation, start, backends, budget, self.options.drain);
         let staging = self.staging.insert(staging);
         let changes = self.changes.as_mut().expect("a plan was made");
         staging.run(inputs, changes).await?;
