@@ -17,6 +17,7 @@ use crate::lifecycle::HookError;
 use crate::module::{Compiled, Module};
 use crate::plan::Plan;
 use crate::report::{DrainPolicy, ReloadOptions, Report};
+use crate::shutdown::{ShutdownOptions, ShutdownReport};
 use crate::source::{Name, Source};
 use crate::value::Value;
 
@@ -31,6 +32,10 @@ pub trait Backend: Send + Sync {
 
     /// Called once, when the engine is built. Weak, because the engine owns the backend.
     fn attach(&self, world: &Arc<World>, control: Weak<dyn Control>);
+
+    /// Calls and tasks are about to be cancelled outside of a transaction: from now on a backend that does not
+    /// watch all the time stops those that spin.
+    fn cancelling(&self) {}
 
     /// Parses one source. Pure: no effect on any module, any thread, no VM lock.
     ///
@@ -131,6 +136,10 @@ pub trait Control: Send + Sync {
     /// Reloads. From a call that can yield: park the caller's lease, [`Clock::spawn`](crate::Clock::spawn)
     /// this, wait for it, unpark. From a hook it is refused with `GR0116`.
     fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>>;
+
+    /// Shuts the engine down, see [`Engine::shutdown`](crate::Engine::shutdown). It begins at once. A call may
+    /// ask for it, and must not wait for it.
+    fn shutdown(&self, options: ShutdownOptions) -> BoxFuture<'static, ShutdownReport>;
 
     /// A dry run.
     fn plan(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Plan, ReloadError>>;

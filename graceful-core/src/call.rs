@@ -10,12 +10,13 @@ use crate::dispatch::{nested, suspended};
 use crate::engine::{Engine, Inner};
 use crate::error::CallError;
 use crate::failure::ReloadError;
-use crate::gate::{Generation, LeaseKind};
+use crate::gate::{Generation, LeaseKind, Waiting};
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::plan::Plan;
 use crate::report::{ReloadOptions, Report};
 use crate::scope::Registered;
+use crate::shutdown::{ShutdownOptions, ShutdownReport};
 use crate::source::Name;
 use crate::value::Value;
 
@@ -23,11 +24,16 @@ impl Inner {
     /// Enters `root`, waiting at its gate. Whoever waits for a reload that was dropped drives its undo.
     async fn enter(&self, root: &Name) -> Result<Lease, CallError> {
         let until = self.world.clock.now() + self.limits.call_wait;
+        let mut counted = None;
         loop {
             let listener = self.world.gate.listen();
             if let Ok(lease) = Lease::open(&self.world.gate, root, LeaseKind::Call) {
                 return Ok(lease);
             }
+            if self.world.gate.is_closed() {
+                return Err(CallError::Stopped);
+            }
+            counted.get_or_insert_with(|| Waiting::at(&self.world.gate, root));
             let left = until.saturating_sub(self.world.clock.now());
             if left.is_zero() {
                 let waited = self.limits.call_wait;
@@ -44,11 +50,16 @@ impl Inner {
 
     fn enter_blocking(&self, root: &Name) -> Result<Lease, CallError> {
         let began = self.world.clock.now();
+        let mut counted = None;
         loop {
             let listener = self.world.gate.listen();
             if let Ok(lease) = Lease::open(&self.world.gate, root, LeaseKind::Call) {
                 return Ok(lease);
             }
+            if self.world.gate.is_closed() {
+                return Err(CallError::Stopped);
+            }
+            counted.get_or_insert_with(|| Waiting::at(&self.world.gate, root));
             let waited = self.world.clock.now().saturating_sub(began);
             let Some(left) = self.limits.call_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 return Err(CallError::GateTimeout {
@@ -192,6 +203,13 @@ impl Control for Inner {
     fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>> {
         match self.me() {
             Some(engine) => Box::pin(engine.reload(options)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn shutdown(&self, options: ShutdownOptions) -> BoxFuture<'static, ShutdownReport> {
+        match self.me() {
+            Some(engine) => Box::pin(engine.shutdown(options)),
             None => Box::pin(std::future::pending()),
         }
     }

@@ -16,6 +16,7 @@ use crate::plan::{Action, Plan, Reason, Step};
 use crate::report::ReloadOptions;
 use crate::source::{Found, Name, Source, SourceError};
 use draft::Draft;
+pub(crate) use order::unload_order;
 
 /// The languages, by name.
 pub(crate) type Backends = BTreeMap<String, Arc<dyn Backend>>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::select;
 
 use crate::error::CallError;
-use crate::gate::LeaseKind;
+use crate::gate::{LeaseKind, Waiting};
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::module::Module;
@@ -46,11 +46,13 @@ pub fn call_blocking(
 /// A lease nested in `lease`; waits while `module` is frozen, as long as calls wait.
 pub(crate) async fn nested(world: &World, lease: &Lease, module: &Name) -> Result<Lease, CallError> {
     let until = world.clock.now() + world.call_wait;
+    let mut counted = None;
     loop {
         let listener = world.gate.listen();
         if let Ok(nested) = lease.nested(module) {
             return Ok(nested);
         }
+        counted.get_or_insert_with(|| Waiting::at(&world.gate, module));
         let left = until.saturating_sub(world.clock.now());
         if left.is_zero() {
             return Err(CallError::GateTimeout { module: module.to_string(), waited: world.call_wait });
@@ -60,7 +62,10 @@ pub(crate) async fn nested(world: &World, lease: &Lease, module: &Name) -> Resul
 }
 
 fn outside(world: &World, instance: &Instance) -> Result<Lease, CallError> {
-    Lease::open(&world.gate, &instance.name, LeaseKind::Call).map_err(|_| suspended(&instance.name))
+    Lease::open(&world.gate, &instance.name, LeaseKind::Call).map_err(|_| match world.gate.is_closed() {
+        true => CallError::Stopped,
+        false => suspended(&instance.name),
+    })
 }
 
 pub(crate) fn suspended(module: &Name) -> CallError {

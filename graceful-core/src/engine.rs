@@ -2,6 +2,8 @@
 
 mod builder;
 mod dirty;
+mod ending;
+mod last;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +31,7 @@ use crate::transaction::Transaction;
 
 pub use builder::EngineBuilder;
 use dirty::Dirty;
+pub use ending::Shutdown;
 pub use running::Reload;
 pub(crate) use running::{Running, Ticket};
 
@@ -51,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) running: Mutex<Option<Running>>,
     pub(crate) last: Mutex<Option<LastReload>>,
     stuck: AtomicBool,
+    ending: Mutex<Option<ending::Ending>>,
     pub(crate) weak: OnceLock<Weak<Inner>>,
 }
 
@@ -64,6 +68,9 @@ impl Inner {
             return Err(self.refuse(ReloadErrorKind::Nested));
         }
         let mut slot = self.running.lock().unwrap();
+        if self.is_ending().is_some() {
+            return Err(self.refuse(ReloadErrorKind::Stopped));
+        }
         if let Some(running) = slot.clone() {
             let abandoned = running.ticket.is_abandoned();
             return match options.on_busy {
@@ -105,25 +112,15 @@ impl Inner {
     }
 
     fn finished(&self, result: &Outcomes, check: bool) {
-        let last = match result {
-            Ok(report) => {
-                LastReload { result: report.outcome.as_str().into(), code: None, module: None, message: None }
-            }
-            Err(error) => LastReload {
-                result: error.report.outcome.as_str().into(),
-                code: Some(error.code().to_string()),
-                module: error.module().map(Name::to_string),
-                message: Some(explain(error)),
-            },
-        };
         match result {
             Ok(report) if report.outcome == Outcome::Committed => self.stuck.store(false, Ordering::Release),
             Err(error) if error.is_stuck() => self.stuck.store(true, Ordering::Release),
             _ => {}
         }
         if !check {
-            *self.last.lock().unwrap() = Some(last);
+            *self.last.lock().unwrap() = Some(last::of(result));
         }
+        self.world.in_reload.store(0, Ordering::Relaxed);
         let ended = self.running.lock().unwrap().take();
         drop(ended);
         self.world.gate.announce();
@@ -206,7 +203,9 @@ impl Inner {
     }
 
     pub(crate) fn state(&self) -> EngineState {
-        if self.running.lock().unwrap().is_some() {
+        if let Some(ended) = self.is_ending() {
+            if ended { EngineState::Stopped } else { EngineState::Stopping }
+        } else if self.running.lock().unwrap().is_some() {
             EngineState::Reloading
         } else if self.stuck.load(Ordering::Acquire) {
             EngineState::Stuck
@@ -214,17 +213,6 @@ impl Inner {
             EngineState::Idle
         }
     }
-}
-
-/// The error with its causes, in one line.
-fn explain(error: &ReloadError) -> String {
-    let mut text = error.kind.to_string();
-    let mut source = std::error::Error::source(&*error.kind);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 impl Engine {

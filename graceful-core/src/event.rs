@@ -162,6 +162,17 @@ pub enum EventKind {
         /// The text.
         message: String,
     },
+    /// The engine shuts down.
+    ShutdownStarted,
+    /// The engine is shut down.
+    ShutdownEnded {
+        /// How many calls and tasks were cancelled.
+        cancelled: usize,
+        /// How many steps failed.
+        failed: usize,
+        /// How long it took.
+        took: Duration,
+    },
     /// The reload ended. Exactly one for each [`EventKind::ReloadStarted`].
     ReloadEnded {
         /// `committed`, `unchanged`, `refused`, `rolled_back` or `stuck`.

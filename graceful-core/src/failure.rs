@@ -149,6 +149,9 @@ pub enum ReloadErrorKind {
         /// What the panic said.
         message: String,
     },
+    /// The engine is shut down, or was while the reload ran.
+    #[error("the engine is shut down")]
+    Stopped,
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
@@ -186,6 +189,7 @@ impl ReloadErrorKind {
             Nested => "GR0116",
             Abandoned => "GR0117",
             Internal { .. } => "GR0118",
+            Stopped => "GR0119",
         })
     }
 

@@ -3,9 +3,13 @@
 //! One mutex holds the three together, so that a call reads its generation and its gate in one step with
 //! being counted, and a commit changes the number in one step with nobody entering.
 
+mod cancel;
+mod close;
+mod wait;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,6 +17,8 @@ use event_listener::{Event, EventListener};
 use serde::{Deserialize, Serialize};
 
 use crate::source::Name;
+pub use cancel::Cancel;
+pub(crate) use wait::Waiting;
 
 /// The number of a generation. 0 is the empty world before the first start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,31 +51,6 @@ pub enum LeaseKind {
     Stage,
 }
 
-/// The cancellation of one lease.
-#[derive(Debug, Default)]
-pub struct Cancel {
-    cancelled: AtomicBool,
-    event: Event,
-}
-
-impl Cancel {
-    /// Cancels.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.event.notify(usize::MAX);
-    }
-
-    /// Whether it was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
-    }
-
-    /// Is notified when it is cancelled.
-    pub fn listen(&self) -> EventListener {
-        self.event.listen()
-    }
-}
-
 /// A lease as the gate keeps it and status shows it.
 #[derive(Clone, Debug)]
 pub struct LeaseRecord {
@@ -89,8 +70,13 @@ pub struct LeaseRecord {
 struct Inner {
     shut: BTreeSet<Name>,
     frozen: BTreeSet<Name>,
+    /// No call is let in any more.
+    closed: bool,
     next: u64,
     leases: BTreeMap<u64, LeaseRecord>,
+    /// How many calls wait at each gate, and how many ever did.
+    waiting: BTreeMap<Name, usize>,
+    waited: u64,
 }
 
 impl Inner {
@@ -161,7 +147,8 @@ impl Gate {
             LeaseKind::Task => Some(&inner.frozen),
             _ => None,
         };
-        if closed.is_some_and(|closed| !closed.is_empty() && closed.contains(root)) {
+        let shut = closed.is_some_and(|closed| !closed.is_empty() && closed.contains(root));
+        if shut || (inner.closed && kind == LeaseKind::Call) {
             return Err(Shut);
         }
         Ok(inner.issue(root, kind, self.live()))

@@ -104,6 +104,8 @@ pub struct World {
     pub(crate) graph: Mutex<Graph>,
     pub(crate) in_flight: RwLock<InFlight>,
     pub(crate) reload: AtomicU64,
+    /// The reload that runs; 0 outside of one.
+    pub(crate) in_reload: AtomicU64,
     /// How long a call waits at a gate.
     pub(crate) call_wait: Duration,
     pub(crate) next_rank: AtomicU64,
@@ -128,6 +130,7 @@ impl World {
             graph: Mutex::default(),
             in_flight: RwLock::default(),
             reload: AtomicU64::new(0),
+            in_reload: AtomicU64::new(0),
             call_wait,
             next_rank: AtomicU64::new(0),
             lingering: Mutex::default(),
@@ -245,8 +248,8 @@ impl World {
         drop(dropped);
     }
 
-    /// Sends an event of the running reload.
+    /// Sends an event, of the running reload if one runs.
     pub fn emit(&self, kind: EventKind) {
-        self.events.emit(self.reload.load(Ordering::Relaxed), self.clock.now(), kind);
+        self.events.emit(self.in_reload.load(Ordering::Relaxed), self.clock.now(), kind);
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::backend::Finalize;
 use crate::event::EventKind;
-use crate::gate::Generation;
+use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::hook::{HookRun, bounded};
-use crate::lifecycle::Hook;
+use crate::lease::Lease;
+use crate::lifecycle::{Hook, HookError};
 use crate::module::Checkpoint;
 use crate::planted::{Bug, is_planted};
 use crate::source::Name;
@@ -65,7 +66,7 @@ impl Journal {
                     undone.note(world, &new.name, "init", result.map_err(|error| error.to_string()));
                 }
                 Entry::Registered { module, finalize } => {
-                    let result = bounded(world, budget, finalize()).await;
+                    let result = bounded(world, budget, registered(world, &module, old, finalize)).await;
                     undone.note(world, &module, "init", result.map_err(|error| error.to_string()));
                 }
             }
@@ -93,6 +94,18 @@ impl Journal {
         }
         done
     }
+}
+
+/// Runs `finalize` under a lease, as every other hook, at the generation that was being made.
+async fn registered(
+    world: &Arc<World>,
+    module: &Name,
+    old: Generation,
+    finalize: Finalize,
+) -> Result<(), HookError> {
+    let generation = Generation(old.0 + 1);
+    let lease = Lease::open_at(&world.gate, module, LeaseKind::Hook, generation, None);
+    lease.scope(finalize()).await.unwrap_or_else(|cancelled| Err(cancelled.to_string().into()))
 }
 
 async fn undo_suspend(

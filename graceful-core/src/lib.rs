@@ -31,6 +31,7 @@ pub mod plan;
 pub mod event;
 pub mod report;
 pub mod failure;
+pub mod shutdown;
 // what others implement
 pub mod module;
 pub mod generation;
@@ -68,6 +69,7 @@ pub use native::{Native, NativeBackend, NativeCx};
 pub use plan::{Action, Plan, Reason, Step};
 pub use report::{DrainPolicy, ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
 pub use scope::{Callable, Registered, Resource, Scope};
+pub use shutdown::{ShutdownOptions, ShutdownReport};
 pub use source::{Found, Name, Source, Sources};
 pub use status::Status;
 pub use value::Value;

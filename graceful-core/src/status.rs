@@ -15,6 +15,10 @@ pub enum EngineState {
     Reloading,
     /// A reload failed and part of its undo did too; what is live may have damaged state.
     Stuck,
+    /// It shuts down: nothing new is let in.
+    Stopping,
+    /// It is shut down.
+    Stopped,
 }
 
 /// One module.

@@ -63,6 +63,7 @@ impl Transaction {
     pub(crate) fn new(engine: Arc<Inner>, options: ReloadOptions, ticket: Arc<Ticket>) -> Self {
         let world = engine.world.clone();
         let id = world.reload.fetch_add(1, Ordering::Relaxed) + 1;
+        world.in_reload.store(id, Ordering::Relaxed);
         let (base, started) = (world.gate.live(), world.clock.now());
         let (phases, warnings, versions, journal, gated) = Default::default();
         Self {
@@ -93,13 +94,13 @@ impl Transaction {
     /// left to do after the commit, or back.
     pub(crate) async fn run(mut self) -> Result<Report, ReloadError> {
         self.world.emit(EventKind::ReloadStarted);
-        let ticket = self.ticket.clone();
+        let (ticket, gate) = (self.ticket.clone(), self.world.gate.clone());
         let abandoned = ticket.abandoned();
         let forward = Box::pin(self.forward());
         let result = match select(abandoned, forward).await {
             Either::Left(((), forward)) => {
                 drop(forward);
-                Err(Failure::Abandoned)
+                Err(if gate.is_closed() { Failure::Stopped } else { Failure::Abandoned })
             }
             Either::Right((result, _)) => result,
         };

@@ -103,6 +103,7 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
         Nested,
         Abandoned,
         Internal { message: "no".into() },
+        Stopped,
     ]
 }
 

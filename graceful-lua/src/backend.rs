@@ -144,6 +144,10 @@ impl Backend for LuaBackend {
         self.vm.attach(world, control);
     }
 
+    fn cancelling(&self) {
+        self.vm.turns.watch();
+    }
+
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
         compile::compile(source, &self.given)
     }

@@ -91,7 +91,10 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
             Some(lease) => (lease.nested(&self.module), true),
             None => (Lease::open(&world.gate, &self.module, LeaseKind::Call), false),
         };
-        let Ok(lease) = entered else { return Err(Refused::Shut(args)) };
+        let Ok(lease) = entered else {
+            let closed = !inside && world.gate.is_closed();
+            return Err(if closed { Refused::Failed(CallError::Stopped) } else { Refused::Shut(args) });
+        };
         let _entered = lease.enter();
         let function = self.look_up(&lease).map_err(Refused::Failed)?;
         if !inside && let Ok(mut slot) = slot.try_borrow_mut() {

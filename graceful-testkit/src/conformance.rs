@@ -31,6 +31,7 @@ pub mod drain;
 pub mod st;
 pub mod scope;
 pub mod told;
+pub mod shut;
 
 /// Runs the whole suite on a [`Subject`](crate::Subject): one `#[test]` for each clause, where the macro stands.
 #[macro_export]
@@ -168,6 +169,24 @@ macro_rules! conformance {
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
                 scope_05_after_many_reloads_nothing_has_piled_up,
                 scope_06_what_holds_an_old_generation_is_named;
+            shut: shut_01_nothing_new_is_let_in,
+                shut_01_calls_in_flight_end_first,
+                shut_01_a_call_that_outlasts_the_drain_is_cancelled,
+                shut_01_a_call_that_spins_is_cancelled,
+                shut_01_modules_are_finalized_dependents_first,
+                shut_01_everything_is_attempted_past_errors,
+                shut_01_a_finalize_that_hangs_has_a_deadline,
+                shut_01_a_finalize_that_spins_has_a_deadline,
+                shut_01_what_modules_own_is_released,
+                shut_01_a_task_that_spins_is_cancelled,
+                shut_01_a_second_shutdown_joins_the_first,
+                shut_01_an_engine_that_never_started_is_shut_down,
+                shut_02_a_running_reload_is_rolled_back_first,
+                shut_02_a_reload_that_is_staging_is_dropped_first,
+                shut_02_a_reload_that_has_committed_is_completed_first,
+                shut_02_a_start_is_undone,
+                hook_06_finalize_runs_once_at_the_shutdown,
+                hook_06_what_was_unregistered_is_not_finalized_again;
         }
     };
 }

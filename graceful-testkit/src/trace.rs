@@ -134,6 +134,9 @@ fn line(kind: &EventKind) -> Option<String> {
             Some(module) => format!("warning {module}: {message}"),
             None => format!("warning: {message}"),
         },
+        EventKind::ShutdownStarted => "shutdown".into(),
+        EventKind::ShutdownEnded { failed: 0, .. } => "shut down".into(),
+        EventKind::ShutdownEnded { failed, .. } => format!("shut down, {failed} failed"),
         EventKind::ReloadEnded { outcome, code, .. } => match code {
             Some(code) => format!("end {outcome} {code}"),
             None => format!("end {outcome}"),

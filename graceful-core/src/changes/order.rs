@@ -1,8 +1,10 @@
 //! The order of a plan: the place of new modules, and the order in which old ones go.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::draft::Draft;
+use crate::generation::Instance;
 use crate::graph::{self, Node};
 use crate::source::Name;
 
@@ -52,19 +54,23 @@ impl Draft<'_> {
     /// Dependents first, by what the live code required.
     pub(super) fn unload_order(&self) -> Vec<Name> {
         let reloaded = self.loads.values().filter_map(|load| load.live.as_ref());
-        let live = reloaded.chain(self.leaving.values().map(|(instance, _)| instance));
-        let nodes = live.map(|instance| {
-            let edges = instance.edges();
-            let after = edges.into_iter().filter(|(_, edge)| !edge.deferred).map(|(name, _)| name).collect();
-            (instance.name.clone(), Node { rank: instance.rank, after })
-        });
-        let nodes: BTreeMap<Name, Node> = nodes.collect();
-        let mut order = graph::order(&nodes).unwrap_or_else(|_| {
-            let mut by_rank: Vec<Name> = nodes.keys().cloned().collect();
-            by_rank.sort_by_key(|name| nodes[name].rank);
-            by_rank
-        });
-        order.reverse();
-        order
+        unload_order(reloaded.chain(self.leaving.values().map(|(instance, _)| instance)))
     }
+}
+
+/// The order in which `live` modules go: dependents first.
+pub(crate) fn unload_order<'a>(live: impl Iterator<Item = &'a Arc<Instance>>) -> Vec<Name> {
+    let nodes = live.map(|instance| {
+        let edges = instance.edges();
+        let after = edges.into_iter().filter(|(_, edge)| !edge.deferred).map(|(name, _)| name).collect();
+        (instance.name.clone(), Node { rank: instance.rank, after })
+    });
+    let nodes: BTreeMap<Name, Node> = nodes.collect();
+    let mut order = graph::order(&nodes).unwrap_or_else(|_| {
+        let mut by_rank: Vec<Name> = nodes.keys().cloned().collect();
+        by_rank.sort_by_key(|name| nodes[name].rank);
+        by_rank
+    });
+    order.reverse();
+    order
 }

@@ -92,6 +92,7 @@ impl EngineBuilder {
             running: Mutex::default(),
             last: Mutex::default(),
             stuck: AtomicBool::new(false),
+            ending: Mutex::default(),
             weak: OnceLock::new(),
         });
         let _ = inner.weak.set(Arc::downgrade(&inner));

@@ -40,6 +40,12 @@ impl Ticket {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// From now on the reload goes back.
+    pub(super) fn give_up(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.signal.notify(usize::MAX);
+    }
+
     /// Ends when nobody waits for the reload any more.
     pub(crate) fn abandoned(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
@@ -118,7 +124,7 @@ impl Drop for Reload {
         }
         drop(joining);
         if last && running.outcome.peek().is_none() {
-            running.ticket.signal.notify(usize::MAX);
+            running.ticket.give_up();
             // Callers at the gates are told to look: they drive the undo. So that frozen tasks and requires
             // that wait need no caller to come, the host's tasks do too.
             self.engine.world.gate.announce();

@@ -1,0 +1,228 @@
+//! The end of an engine: nothing new is let in, what runs ends, every module is finalized, dependents first.
+//! Everything is attempted, whatever fails.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
+
+use super::{Engine, Inner, Running};
+use crate::changes::unload_order;
+use crate::event::EventKind;
+use crate::gate::{LeaseKind, LeaseRecord};
+use crate::generation::Instance;
+use crate::hook::{HookRun, bounded};
+use crate::lifecycle::Hook;
+use crate::scope::Resource;
+use crate::shutdown::{ShutdownOptions, ShutdownReport, Unfinished};
+use crate::source::Name;
+use crate::staging::panic_text;
+
+/// How much longer than its budget a step is waited for: by then whatever can be stopped was stopped.
+const LONGER: Duration = Duration::from_secs(1);
+
+pub(crate) type Ending = Shared<BoxFuture<'static, ShutdownReport>>;
+
+/// A shutdown under way. It goes on to its end whether or not anybody waits for it.
+#[derive(Clone)]
+pub struct Shutdown(Ending);
+
+impl Future for Shutdown {
+    type Output = ShutdownReport;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ShutdownReport> {
+        self.0.poll_unpin(cx)
+    }
+}
+
+impl Engine {
+    /// Shuts down: lets no call and no reload in any more, undoes a reload that runs (or lets it end, if it has
+    /// committed), waits for calls in flight and cancels those that outlast the drain, then runs `finalize` of
+    /// every module, dependents first, and releases what each owns. Each step has its own deadline, and all are
+    /// attempted. Begins at once; a second call joins the first, whatever it asks for.
+    ///
+    /// Do not wait for it inside a call: it waits for that call to end.
+    pub fn shutdown(&self, options: ShutdownOptions) -> Shutdown {
+        Shutdown(self.0.end(options))
+    }
+}
+
+impl Inner {
+    pub(crate) fn end(self: &Arc<Self>, options: ShutdownOptions) -> Ending {
+        // Under the lock in which reloads begin, so that none begins after this looked.
+        let running = self.running.lock().unwrap();
+        let mut slot = self.ending.lock().unwrap();
+        if let Some(ending) = &*slot {
+            return ending.clone();
+        }
+        self.world.gate.close();
+        let steps = Steps { engine: self.clone(), options, failed: Vec::new(), finalized: Vec::new() };
+        let ending: Ending = steps.run(running.clone()).boxed().shared();
+        *slot = Some(ending.clone());
+        let reload = running.clone();
+        drop((slot, running));
+        if let Some(reload) = reload {
+            reload.ticket.give_up();
+        }
+        self.world.gate.announce();
+        self.world.clock.spawn(Box::pin(ending.clone().map(drop)));
+        ending
+    }
+
+    /// Whether it is shutting down, and whether it has.
+    pub(crate) fn is_ending(&self) -> Option<bool> {
+        self.ending.lock().unwrap().as_ref().map(|ending| ending.peek().is_some())
+    }
+}
+
+struct Steps {
+    engine: Arc<Inner>,
+    options: ShutdownOptions,
+    failed: Vec<Unfinished>,
+    finalized: Vec<Name>,
+}
+
+impl Steps {
+    async fn run(mut self, reload: Option<Running>) -> ShutdownReport {
+        let world = self.engine.world.clone();
+        let began = world.clock.now();
+        world.emit(EventKind::ShutdownStarted);
+        let mut cancelled = 0;
+        let steps = AssertUnwindSafe(self.steps(reload, &mut cancelled)).catch_unwind().await;
+        if let Err(panic) = steps {
+            self.fail(None, "the engine".into(), panic_text(&panic));
+        }
+        let took = world.clock.now().saturating_sub(began);
+        let failed = self.failed.len();
+        world.emit(EventKind::ShutdownEnded { cancelled, failed, took });
+        world.gate.announce();
+        let generation = world.gate.live().0;
+        ShutdownReport { generation, finalized: self.finalized, cancelled, failed: self.failed, took }
+    }
+
+    async fn steps(&mut self, reload: Option<Running>, cancelled: &mut usize) {
+        if let Some(reload) = reload {
+            self.end_reload(reload).await;
+        }
+        self.drain(cancelled).await;
+        let world = self.engine.world.clone();
+        let mut live = world.live_all();
+        for name in unload_order(live.iter()) {
+            let at = live.iter().position(|instance| instance.name == name).expect("it is one of them");
+            let instance = live.swap_remove(at);
+            self.finalize(&instance).await;
+            self.release(&instance).await;
+        }
+        // What old generations still own, and what was started under a scope that was closed already.
+        for instance in world.instances() {
+            self.release(&instance).await;
+        }
+        drop(world.table.swap(|table| table.clear()));
+    }
+
+    async fn end_reload(&mut self, reload: Running) {
+        let limits = &self.engine.limits;
+        let most = self.options.reload.unwrap_or(limits.stage + limits.exclusive);
+        let late = self.engine.world.clock.sleep(most);
+        if let Either::Right(_) = select(reload.outcome, late).await {
+            self.fail(None, "the running reload".into(), format!("it was not undone within {most:?}"));
+        }
+    }
+
+    /// Calls that were let in end, and the turns that tasks are in the middle of.
+    async fn drain(&mut self, cancelled: &mut usize) {
+        let world = self.engine.world.clone();
+        let these = world.gate.under_way();
+        let left = self.outlast(&these, self.options.drain.unwrap_or(self.engine.limits.exclusive)).await;
+        if !left.is_empty() {
+            *cancelled = left.len();
+            self.engine.backends.values().for_each(|backend| backend.cancelling());
+            left.iter().for_each(|lease| lease.cancel.cancel());
+            for lease in self.outlast(&left, self.engine.limits.held_wait).await {
+                let kind = if lease.kind == LeaseKind::Task { "a task" } else { "a call" };
+                self.fail(Some(lease.root), kind.into(), "it was cancelled and does not end".into());
+            }
+        }
+        world.emit(EventKind::Drained { cancelled: *cancelled });
+    }
+
+    /// Which of `these` are still under way after `most`.
+    async fn outlast(&self, these: &[LeaseRecord], most: Duration) -> Vec<LeaseRecord> {
+        let world = &self.engine.world;
+        let until = world.clock.now() + most;
+        loop {
+            let listener = world.gate.listen();
+            let still = world.gate.still(these);
+            let left = until.saturating_sub(world.clock.now());
+            if still.is_empty() || left.is_zero() {
+                return still;
+            }
+            select(listener, world.clock.sleep(left)).await;
+        }
+    }
+
+    async fn finalize(&mut self, instance: &Arc<Instance>) {
+        let owed = instance.initialised.swap(false, Ordering::AcqRel);
+        if !owed || !instance.module().is_some_and(|module| module.manifest().hooks.finalize) {
+            return;
+        }
+        let (world, instance, budget) = (self.engine.world.clone(), instance.clone(), self.budget());
+        let (name, generation) = (instance.name.clone(), world.gate.live());
+        let hook = async move {
+            let run = HookRun { instance: &instance, hook: Hook::Finalize, generation, budget };
+            run.run(&world, None).await.map_err(|error| error.to_string())
+        };
+        match self.apart(hook.boxed()).await {
+            Ok(()) => self.finalized.push(name),
+            Err(error) => self.fail(Some(name), "finalize".into(), error),
+        }
+    }
+
+    async fn release(&mut self, instance: &Arc<Instance>) {
+        let resources = instance.scope.close();
+        let released = resources.iter().map(|resource| {
+            let (world, resource, budget) = (self.engine.world.clone(), resource.clone(), self.budget());
+            let release = async move { bounded(&world, budget, resource.release()).await };
+            self.apart(release.map(|released| released.map_err(|error| error.message)).boxed())
+        });
+        let released = join_all(released).await;
+        for (resource, result) in resources.iter().zip(released) {
+            self.released(&instance.name, &**resource, result.err());
+        }
+    }
+
+    fn released(&mut self, module: &Name, resource: &dyn Resource, error: Option<String>) {
+        let (module, kind, key) = (module.clone(), resource.kind().to_owned(), resource.key());
+        if let Some(error) = &error {
+            self.fail(Some(module.clone()), format!("{kind} {key}"), error.clone());
+        }
+        self.engine.world.emit(EventKind::Released { module, kind, key, error });
+    }
+
+    /// Runs `step` as a task of its own: if it keeps its thread, that is not this one.
+    async fn apart(&self, step: BoxFuture<'static, Result<(), String>>) -> Result<(), String> {
+        let clock = &self.engine.world.clock;
+        let (done, ended) = oneshot::channel();
+        clock.spawn(Box::pin(async move { drop(done.send(step.await)) }));
+        let budget = self.budget();
+        match select(ended, clock.sleep(budget + LONGER)).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(_), _)) => Err("it was dropped before it ended".into()),
+            Either::Right(_) => Err(format!("it keeps its thread and was not waited for after {budget:?}")),
+        }
+    }
+
+    fn budget(&self) -> Duration {
+        self.options.finalize.unwrap_or(self.engine.limits.retire)
+    }
+
+    fn fail(&mut self, module: Option<Name>, what: String, error: String) {
+        self.failed.push(Unfinished { module, what, error });
+    }
+}
