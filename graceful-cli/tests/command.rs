@@ -439,3 +439,71 @@ fn flags_go_before_variables_and_variables_before_the_manifest() {
     let _ = child.kill();
     let _ = child.wait();
 }
+
+/// Two modules that say when they are finalized; the inner one in its own way.
+fn finalizing(app: &App, inner: &str) {
+    let base = format!(
+        "local log = require('log')\n\
+         local mod = require('graceful').register_module('base', {{ version = '1.0.0', init = function() end,\n\
+         finalize = function() log.info('finalize base') {inner} end }})\n\
+         return {{}}"
+    );
+    app.write("base.lua", &base);
+    let web = "local log, base = require('log'), require('base')\n\
+        require('graceful').register_module('web', { init = function() end,\n\
+        finalize = function() log.info('finalize web') end })\n\
+        require('http').route('GET', '/', function() return 'here' end)\n\
+        return {}";
+    app.write("web.lua", web);
+}
+
+#[test]
+fn shut_01_term_and_int_finalize_dependents_first_and_the_exit_code_tells() {
+    for (signal, inner, expected) in [("TERM", "", 0), ("INT", "", 0), ("TERM", "error('not today')", 1)] {
+        let app = App::new();
+        finalizing(&app, inner);
+        let served = app.serve(&["run", "."]);
+        served.until("/", |answer| answer == "here");
+        served.signal(signal);
+        let (code, _, log) = served.wait();
+        assert_eq!(code, Some(expected), "{log}");
+        let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("`{text}` is not in {log}"));
+        assert!(at("finalize web") < at("finalize base"), "{log}");
+        assert_eq!(log.contains("finalize of base: not today"), expected == 1, "{log}");
+    }
+}
+
+#[test]
+fn shut_02_term_in_the_middle_of_a_reload_undoes_it_and_then_ends() {
+    let app = App::new();
+    app.write(
+        "graceful.toml",
+        "name = 'ends'\nentry = 'web'\nlisten = '127.0.0.1:0'\n[reload]\nexclusive = '20s'\nhook = '20s'",
+    );
+    finalizing(&app, "");
+    let served = app.serve(&["run", "."]);
+    served.until("/", |answer| answer == "here");
+    let hangs = "require('graceful').register_module('base', {\n\
+        finalize = function() require('log').info('finalize the new') end,\n\
+        after_reload = function() io.open('in-the-hook', 'w'):close() require('fiber').sleep(60) end })\n\
+        return {}";
+    app.write("base.lua", hangs);
+    let mut reload = app.command(&["reload", "--json"]);
+    let reload = reload.stdout(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !app.path().join("in-the-hook").exists() {
+        assert!(begun.elapsed() < PATIENCE, "the reload does not come to its hook");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    served.signal("TERM");
+    let (code, _, log) = served.wait();
+    let told = json(&reload.wait_with_output().unwrap());
+    assert_eq!(
+        (&told["failure"]["code"], &told["failure"]["outcome"]),
+        (&"GR0119".into(), &"rolled_back".into())
+    );
+    assert_eq!(code, Some(0), "{log}");
+    let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("`{text}` is not in {log}"));
+    assert!(at("finalize web") < at("finalize base"), "{log}");
+    assert!(!log.contains("finalize the new"), "{log}");
+}

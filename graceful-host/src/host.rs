@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use graceful_core::{Engine, Event, Name, Observer, ReloadOptions};
+use graceful_core::{Engine, Event, EventKind, Observer, ReloadOptions, ShutdownOptions, ShutdownReport};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, MANIFEST, ManifestError};
 use crate::options::{Cause, HostOptions};
@@ -86,13 +87,18 @@ pub(crate) struct Inner {
     runtime: Handle,
     /// The last reload failed, so what is on disk is not what is live.
     behind: AtomicBool,
+    /// The engine shuts down, whoever asked for it.
+    pub(crate) ending: CancellationToken,
 }
 
-struct Broadcast(broadcast::Sender<Arc<Event>>);
+struct Broadcast(broadcast::Sender<Arc<Event>>, CancellationToken);
 
 impl Observer for Broadcast {
     fn on_event(&self, event: &Event) {
         tracing::debug!(target: "graceful::reload", reload = event.reload, "{:?}", event.kind);
+        if matches!(event.kind, EventKind::ShutdownStarted) {
+            self.1.cancel();
+        }
         let _ = self.0.send(Arc::new(event.clone()));
     }
 }
@@ -109,7 +115,8 @@ impl Host {
         let topics: Arc<Topics> = Arc::default();
         let (engine, sources) = assemble::engine(&root, &app, &options, &topics)?;
         let events = broadcast::channel(EVENT_BACKLOG).0;
-        engine.subscribe(Arc::new(Broadcast(events.clone())));
+        let ending = CancellationToken::new();
+        engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
         options.observers.iter().for_each(|observer| engine.subscribe(observer.clone()));
         Ok(Self(Arc::new(Inner {
             root,
@@ -122,6 +129,7 @@ impl Host {
             turn: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
             behind: AtomicBool::new(true),
+            ending,
         })))
     }
 
@@ -227,22 +235,19 @@ impl Host {
         StatusReply::new(&self.app().name, &root.display().to_string(), listen, &self.engine().status())
     }
 
-    /// The app's modules leave, dependents first: `finalize`, then what they own is released.
+    /// Shuts the engine down and says in the log what was left; see [`Engine::shutdown`]. Connections stay open:
+    /// [`Running::stop`] ends them first.
     ///
-    /// # Errors
-    /// Calls in flight outlasted the drain.
-    pub async fn unload(&self) -> Result<(), Failure> {
-        let _turn = self.0.turn.lock().await;
-        let live: Vec<Name> =
-            self.engine().status().modules.into_iter().map(|module| module.name.into()).collect();
-        if live.is_empty() {
-            return Ok(());
+    /// [`Running::stop`]: crate::Running::stop
+    pub async fn shutdown(&self, options: ShutdownOptions) -> ShutdownReport {
+        let report = self.engine().shutdown(options).await;
+        for left in &report.failed {
+            tracing::error!("at the shutdown: {left}");
         }
-        self.engine().set_entries(Vec::<Name>::new());
-        let remove = live.into_iter().collect();
-        let options = ReloadOptions { remove, changed: Some(Default::default()), ..ReloadOptions::default() };
-        let result = self.engine().reload(options).await;
-        result.map(|_| ()).map_err(|error| Failure::from(&error))
+        if report.cancelled > 0 {
+            tracing::error!("at the shutdown: {} calls and tasks were cancelled", report.cancelled);
+        }
+        report
     }
 
     /// Errors of hooks know their place and not its text.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_core::ReloadOptions;
+use graceful_core::{ReloadOptions, ShutdownOptions};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -130,18 +130,21 @@ impl Running {
         &self.first
     }
 
-    /// Stops accepting, lets open connections finish, unloads the modules (dependents first, each with its
-    /// `finalize`). Returns whether everything ended by itself and in time.
+    /// Stops accepting, lets open connections finish, and shuts the engine down: calls end, modules are finalized,
+    /// dependents first. Returns whether everything ended by itself and in time.
     pub async fn stop(self) -> bool {
         self.stop.cancel();
         let mut clean = true;
+        let mut options =
+            ShutdownOptions { drain: self.host.app().limits.shutdown, ..ShutdownOptions::default() };
         if let Some(serving) = self.site {
             clean &= serving.await.unwrap_or(false);
+            if !clean {
+                // Calls were waited for as long as connections.
+                options.drain = Some(Duration::ZERO);
+            }
         }
-        if let Err(failure) = self.host.unload().await {
-            tracing::error!(code = failure.code, "unloading: {}", failure.message);
-            clean = false;
-        }
+        clean &= self.host.shutdown(options).await.is_clean();
         if let Some(serving) = self.admin_site {
             clean &= serving.await.unwrap_or(false);
         }

@@ -98,9 +98,16 @@ impl Host {
 }
 
 impl Running {
-    /// Serves until TERM or INT, then [stops](Running::stop); HUP reloads meanwhile.
+    /// Serves until TERM or INT, or until somebody shuts the engine down, then [stops](Running::stop); HUP reloads
+    /// meanwhile.
     pub async fn until(self, mut signals: Signals) -> bool {
-        while let Some(Told::HangUp) = signals.told.recv().await {
+        let ending = self.host().0.ending.clone();
+        loop {
+            let told = tokio::select! {
+                told = signals.told.recv() => told,
+                () = ending.cancelled() => break,
+            };
+            let Some(Told::HangUp) = told else { break };
             // Told to whoever listens for reloads; the end must not wait for it.
             let host = self.host().clone();
             tokio::spawn(async move { host.reload(Cause::Signal, ReloadOptions::default()).await });

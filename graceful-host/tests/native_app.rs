@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use common::{AppDir, Client, Load, Stream, get, until};
 use graceful_core::{
     CallError, Callable, HookCx, HookError, Hooks, Lifecycle, Native, NativeCx, ReloadOptions, ScriptError,
-    Value,
+    ShutdownOptions, Value,
 };
 use graceful_host::wire::ReloadRequest;
-use graceful_host::{Cause, Host, HostError};
+use graceful_host::{Cause, Host, HostError, Signals};
 
 const MANIFEST: &str = "name = 'native'\nentry = ['site']\n";
 
@@ -200,6 +200,18 @@ impl Lifecycle for SlowReload {
         tokio::time::sleep(Duration::from_millis(800)).await;
         Ok(())
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shut_01_a_host_ends_when_somebody_shuts_its_engine_down() {
+    let dir = AppDir::new(&[("graceful.toml", MANIFEST)]);
+    let running = dir.start(dir.options().native("site", &[], site(1))).await;
+    let (engine, address) = (running.host().engine().clone(), running.address().unwrap());
+    let signals = Signals::listen(Duration::from_secs(30), || {}).await.unwrap();
+    let serving = tokio::spawn(running.until(signals));
+    assert!(engine.shutdown(ShutdownOptions::default()).await.is_clean());
+    assert!(tokio::time::timeout(Duration::from_secs(20), serving).await.unwrap().unwrap());
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
