@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::lifecycle::Hook;
+use crate::migration::MigrationStep;
 use crate::plan::Step;
 use crate::source::Name;
 use crate::version::Version;
@@ -109,6 +110,26 @@ pub enum EventKind {
         module: Name,
         /// Which hook.
         hook: Hook,
+        /// How long it took.
+        took: Duration,
+        /// What it failed with.
+        error: Option<String>,
+    },
+    /// A module's state has to take these steps to get from the live version to the new one. Nothing live is
+    /// touched yet.
+    MigrationFound {
+        /// The module.
+        module: Name,
+        /// The steps.
+        steps: Vec<MigrationStep>,
+    },
+    /// A step of a migration returned.
+    Migrated {
+        /// The module.
+        module: Name,
+        /// Which step, in the direction it was taken.
+        #[serde(flatten)]
+        step: MigrationStep,
         /// How long it took.
         took: Duration,
         /// What it failed with.

@@ -1,10 +1,13 @@
 //! Why a reload failed.
 
+mod told;
+
 use std::time::Duration;
 
 use crate::error::{Code, Place, ScriptError};
 use crate::event::Phase;
 use crate::lifecycle::Hook;
+use crate::migration::{MigrationStep, Migrations};
 use crate::report::{Outcome, Report};
 use crate::source::Name;
 
@@ -77,6 +80,51 @@ pub enum ReloadErrorKind {
         hook: Hook,
         /// How long it may run.
         budget: Duration,
+    },
+    /// A step of a migration failed.
+    #[error("migration {step} of module `{module}` failed: {message}")]
+    Migration {
+        /// The module.
+        module: Name,
+        /// Which step, in the direction it was taken.
+        step: Box<MigrationStep>,
+        /// What it failed with.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+    },
+    /// A step of a migration took longer than a hook may.
+    #[error("migration {step} of module `{module}` ran longer than {budget:?}")]
+    MigrationTimeout {
+        /// The module.
+        module: Name,
+        /// Which step, in the direction it was taken.
+        step: Box<MigrationStep>,
+        /// How long it may run.
+        budget: Duration,
+    },
+    /// Migrations are declared, and none leads from the live version to the new one.
+    #[error("no migration takes module `{module}` from {} to {}; declared: {declared}", .step.from, .step.to)]
+    NoMigration {
+        /// The module.
+        module: Name,
+        /// From which version to which.
+        step: Box<MigrationStep>,
+        /// What there is.
+        declared: Migrations,
+    },
+    /// Migrations are declared, and none leads back to the lower version.
+    #[error(
+        "no migration takes module `{module}` back from {} to {}; declared: {declared}; \
+         `force` takes the state as it is", .step.from, .step.to
+    )]
+    NoWayBack {
+        /// The module.
+        module: Name,
+        /// From which version to which.
+        step: Box<MigrationStep>,
+        /// What there is.
+        declared: Migrations,
     },
     /// A module's state could not be copied.
     #[error("the state of module `{module}` cannot be checkpointed: {reason}")]
@@ -162,65 +210,6 @@ fn past(hook: Hook) -> &'static str {
     match hook {
         Hook::BeforeReload => "; it is the live code's: reload with `forgive_before_reload` to go on past it",
         _ => "",
-    }
-}
-
-impl ReloadErrorKind {
-    /// The stable code.
-    pub fn code(&self) -> Code {
-        use ReloadErrorKind::*;
-        Code(match self {
-            Unreadable { .. } => "GR0101",
-            NoBackend { .. } => "GR0102",
-            Missing { .. } => "GR0103",
-            Cycle { .. } => "GR0104",
-            Load { error, .. } => return error.code(),
-            Hook { .. } => "GR0105",
-            HookTimeout { .. } => "GR0106",
-            Checkpoint { .. } => "GR0107",
-            DrainTimeout { .. } => "GR0108",
-            StillHeld { .. } => "GR0109",
-            Unsettled { .. } => "GR0110",
-            Clash { .. } => "GR0111",
-            InUse { .. } => "GR0112",
-            NoModule { .. } => "GR0113",
-            StalePlan => "GR0114",
-            Busy => "GR0115",
-            Nested => "GR0116",
-            Abandoned => "GR0117",
-            Internal { .. } => "GR0118",
-            Stopped => "GR0119",
-        })
-    }
-
-    /// The module at fault.
-    pub fn module(&self) -> Option<&Name> {
-        use ReloadErrorKind::*;
-        match self {
-            Unreadable { module, .. }
-            | NoBackend { module, .. }
-            | Missing { module, .. }
-            | Load { module, .. }
-            | Hook { module, .. }
-            | HookTimeout { module, .. }
-            | Checkpoint { module, .. }
-            | StillHeld { module, .. }
-            | Unsettled { module }
-            | InUse { module, .. }
-            | NoModule { module } => Some(module),
-            Clash { second, .. } => Some(second),
-            Cycle { path } => path.first(),
-            _ => None,
-        }
-    }
-
-    /// The place in a source, where there is one.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            ReloadErrorKind::Missing { place, .. } | ReloadErrorKind::Hook { place, .. } => place.as_ref(),
-            ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
-            _ => None,
-        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) enum Entry {
     /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback` if
     /// one of them began.
     Suspended { old: Arc<Instance>, checkpoint: Option<Checkpoint> },
+    /// What migrations made of a state was poured into it. Undo: take it out again.
+    Migrated { new: Arc<Instance>, before: Checkpoint },
     /// A new module's `init` is about to run. Undo, once it ran to its end: `finalize`.
     Initialised { new: Arc<Instance>, done: bool },
     /// A module ran its `init` while it registered. Undo: `finalize`.
@@ -58,6 +60,9 @@ impl Journal {
                     let began = self.began.contains(&instance.name);
                     undo_suspend(world, &instance, checkpoint.as_ref(), (old, began), budget, &mut undone)
                         .await;
+                }
+                Entry::Migrated { new, before } => {
+                    undo_migration(world, &new, &before, budget, &mut undone).await;
                 }
                 Entry::Initialised { done: false, .. } => {}
                 Entry::Initialised { new, done: true } => {
@@ -126,6 +131,18 @@ async fn undo_suspend(
         let result = run.run(world, None).await;
         undone.note(world, &old.name, "rollback hook", result.map_err(|error| error.to_string()));
     }
+}
+
+async fn undo_migration(
+    world: &Arc<World>,
+    new: &Arc<Instance>,
+    before: &Checkpoint,
+    budget: Duration,
+    undone: &mut Undone,
+) {
+    let Some(module) = new.module().filter(|_| !is_planted(Bug::MigrationKept)) else { return };
+    let result = bounded(world, budget, module.restore(before)).await;
+    undone.note(world, &new.name, "migration", result.map_err(|error| error.to_string()));
 }
 
 impl Undone {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::migration::Migrations;
 use crate::source::Name;
 use crate::value::Value;
 use crate::version::Version;
@@ -60,6 +61,8 @@ pub struct Manifest {
     pub checkpoint: CheckpointMode,
     /// Whether it asks for calls to be drained although it needs no checkpoint.
     pub drain: bool,
+    /// The steps between versions that it declares for its state.
+    pub migrations: Migrations,
     /// What it exports, by name.
     pub exports: BTreeMap<String, Export>,
 }

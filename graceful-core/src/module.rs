@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::error::{CallError, Place};
 use crate::lifecycle::{HookError, Lifecycle};
 use crate::manifest::Manifest;
+use crate::migration::MigrationCx;
 use crate::source::Name;
 use crate::value::Value;
 
@@ -34,6 +35,9 @@ pub struct Compiled {
 
 /// A copy of a module's state, opaque to everybody but its backend.
 pub type Checkpoint = Box<dyn Any + Send + Sync>;
+
+/// A deep copy of a module's state for its migrations to work on, opaque to everybody but its backend.
+pub type Draft = Box<dyn Any + Send + Sync>;
 
 /// One loaded version of a module: its exports, its hooks and the state it shares with the versions before
 /// and after it. Made by [`Txn::stage`](crate::Txn::stage); dropped when its generation is purged.
@@ -69,6 +73,33 @@ pub trait Module: Lifecycle {
 
     /// The state as plain data, for tests, status and storage. What is not plain data is left out.
     fn save(&self) -> Value {
+        Value::Null
+    }
+
+    /// A deep copy of the state for migrations to work on: each table once, so that aliases and cycles stay
+    /// inside of the copy; functions, tasks and what else has no copy, as they are. With `recorded` a draft of
+    /// that plain data instead. Called at the begin of *activate*, with the module drained and frozen, on the
+    /// new code. The default says that the backend has no migrations; then its manifests declare none.
+    async fn draft(&self, _recorded: Option<&Value>) -> Result<Draft, HookError> {
+        Err("this language has no migrations".into())
+    }
+
+    /// Takes one step that this module declares, `up` or `down`, on a draft, under a lease of kind
+    /// [`Hook`](crate::LeaseKind::Hook). What the function returns is the next draft; if it returns nothing,
+    /// what it made of the one it got.
+    async fn migrate(&self, _cx: &MigrationCx, _draft: Draft) -> Result<Draft, HookError> {
+        Err("this language has no migrations".into())
+    }
+
+    /// Makes the first level of the state what the draft has, in one step and in the very same state. What a
+    /// staged top level wrote to an entry that the migration changed is forgotten. Returns what
+    /// [`restore`](Module::restore) needs to take it out again; after an error nothing has changed.
+    fn pour(&self, _draft: Draft) -> Result<Checkpoint, HookError> {
+        Err("this language has no migrations".into())
+    }
+
+    /// A draft as plain data, as [`save`](Module::save) does it with the state.
+    fn save_draft(&self, _draft: &Draft) -> Value {
         Value::Null
     }
 

@@ -4,6 +4,7 @@
 //! returns the module. Registering a name again is an edit of that source; the next reload applies it.
 
 mod backend;
+mod migration;
 mod module;
 mod state;
 
@@ -22,7 +23,10 @@ use crate::value::Value;
 use crate::version::Version;
 use module::NativeModule;
 
+use migration::Steps;
+
 pub use backend::NativeBackend;
+pub use migration::{Entries, NativeMigration};
 pub use state::State;
 
 /// The name of the backend of native modules.
@@ -89,7 +93,8 @@ impl Lifecycle for NoHooks {}
 /// # let _ = store;
 /// ```
 pub struct Native {
-    version: Option<String>,
+    version: Option<Value>,
+    migrations: Vec<NativeMigration>,
     lifecycle: Arc<dyn Lifecycle>,
     hooks: Hooks,
     registered: bool,
@@ -100,8 +105,8 @@ pub struct Native {
 }
 
 impl Native {
-    /// A registered module of this version.
-    pub fn new(version: impl Into<String>) -> Self {
+    /// A registered module of this version: `"1.0.0"`, `[1, 0, 0]` or a [`Version`].
+    pub fn new(version: impl Into<Value>) -> Self {
         Self { version: Some(version.into()), registered: true, ..Self::plain() }
     }
 
@@ -109,6 +114,7 @@ impl Native {
     pub fn plain() -> Self {
         Self {
             version: None,
+            migrations: Vec::new(),
             lifecycle: Arc::new(NoHooks),
             hooks: Hooks::default(),
             registered: false,
@@ -169,14 +175,23 @@ impl Native {
         self
     }
 
+    /// Declares a step between two versions of its state.
+    pub fn migration(mut self, step: NativeMigration) -> Self {
+        self.migrations.push(step);
+        self
+    }
+
     fn finish(self, name: &Name, origin: &str, state: Arc<State>) -> Result<NativeModule, ScriptError> {
-        let version = match self.version.as_deref().map(Version::parse).transpose() {
-            Ok(version) => version,
-            Err(error) => {
-                let message = format!("module `{name}`, option `version`: {error}");
-                return Err(ScriptError::new(ScriptErrorKind::Registration, message).at(Place::file(origin)));
-            }
+        let wrong = |option: &str, error: String| {
+            let message = format!("module `{name}`, option `{option}`: {error}");
+            ScriptError::new(ScriptErrorKind::Registration, message).at(Place::file(origin))
         };
+        let version = self.version.as_ref().map(Version::from_value).transpose();
+        let version = version.map_err(|error| wrong("version", error.to_string()))?;
+        let (migrations, steps) = Steps::of(self.migrations).map_err(|error| wrong("migrations", error))?;
+        if version.is_none() && !migrations.is_empty() {
+            return Err(wrong("migrations", "they need the option `version`".into()));
+        }
         let functions = self.functions.keys().map(|name| (name.clone(), Export::Function));
         let values = self.values.into_iter().map(|(name, value)| (name, Export::Value(value)));
         let manifest = Manifest {
@@ -186,8 +201,9 @@ impl Native {
             hooks: self.hooks,
             checkpoint: self.checkpoint,
             drain: self.drain,
+            migrations,
             exports: functions.chain(values).collect(),
         };
-        Ok(NativeModule { manifest, state, lifecycle: self.lifecycle, functions: self.functions })
+        Ok(NativeModule { manifest, state, lifecycle: self.lifecycle, steps, functions: self.functions })
     }
 }

@@ -12,6 +12,8 @@ pub enum Bug {
     StateNotRestored,
     /// A global that staged code sets is seen by live code. Planted in the adapters.
     GlobalVisible,
+    /// What a migration poured into a state stays there after a failed reload.
+    MigrationKept,
     /// The new generation is live before its `after_reload` ran.
     EarlyCommit,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::event::Phase;
+use crate::migration::MigrationStep;
 use crate::plan::{Action, Plan, Reason};
 use crate::source::Name;
 use crate::version::Version;
@@ -105,6 +106,9 @@ pub struct ModuleReport {
     pub old: Option<Version>,
     /// The version after.
     pub new: Option<Version>,
+    /// The steps by which its state got from the one to the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub migration: Vec<MigrationStep>,
 }
 
 /// How long one phase took.

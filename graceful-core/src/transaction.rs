@@ -2,6 +2,7 @@
 
 mod commit;
 mod exclusive;
+mod migrate;
 mod prepare;
 mod retire;
 
@@ -51,6 +52,7 @@ pub(crate) struct Transaction {
     versions: BTreeMap<Name, (Option<Version>, Option<Version>)>,
     pub(crate) changes: Option<Changes>,
     pub(crate) staging: Option<Staging>,
+    chains: migrate::Chains,
     journal: Journal,
     gated: BTreeSet<Name>,
     deadline: Duration,
@@ -65,7 +67,7 @@ impl Transaction {
         let id = world.reload.fetch_add(1, Ordering::Relaxed) + 1;
         world.in_reload.store(id, Ordering::Relaxed);
         let (base, started) = (world.gate.live(), world.clock.now());
-        let (phases, warnings, versions, journal, gated) = Default::default();
+        let (phases, warnings, versions, chains, journal, gated) = Default::default();
         Self {
             engine,
             world,
@@ -79,6 +81,7 @@ impl Transaction {
             warnings,
             plan: None,
             versions,
+            chains,
             changes: None,
             staging: None,
             journal,
@@ -250,7 +253,15 @@ impl Transaction {
         let steps = self.changes.as_ref().map_or(steps, |changes| changes.plan.steps.clone());
         let modules = steps.into_iter().map(|step| {
             let (old, new) = self.versions.get(&step.module).cloned().unwrap_or_default();
-            ModuleReport { module: step.module, action: step.action, reason: step.reason, old, new }
+            let migration = self.chains.get(&step.module).cloned().unwrap_or_default();
+            ModuleReport {
+                module: step.module,
+                action: step.action,
+                reason: step.reason,
+                old,
+                new,
+                migration,
+            }
         });
         Report {
             reload: self.id,

@@ -81,3 +81,9 @@ macro_rules! from {
     )* };
 }
 from!(bool => Bool, i64 => Int, i32 => Int, u32 => Int, f64 => Float, &str => Str, String => Str, Vec<Value> => List, BTreeMap<String, Value> => Map);
+
+impl<T: Into<Value>, const N: usize> From<[T; N]> for Value {
+    fn from(items: [T; N]) -> Self {
+        Value::List(items.into_iter().map(Into::into).collect())
+    }
+}

@@ -1,20 +1,24 @@
 //! The version of a module: `semver(maj, min, patch)`, a text or a list of three, all the same.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
 use crate::value::Value;
 
-/// A module's version. Compares by SemVer precedence and prints as `maj.min.patch`.
+/// A module's version. Compares by SemVer precedence, to which build metadata adds nothing, and prints as
+/// `maj.min.patch`.
 ///
 /// ```
 /// use graceful_core::Version;
 /// assert_eq!(Version::parse("1.2.3").unwrap(), Version::new(1, 2, 3));
 /// assert!(Version::parse("1.10.0").unwrap() > Version::parse("1.9.0").unwrap());
+/// assert_eq!(Version::parse("1.2.3+linux").unwrap(), Version::parse("1.2.3+mac").unwrap());
 /// assert!(Version::parse("1.2").is_err());
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(semver::Version);
 
@@ -50,13 +54,12 @@ impl Version {
                     Some([major, minor, patch]) if *major >= 0 && *minor >= 0 && *patch >= 0 => {
                         Ok(Self::new(*major as u64, *minor as u64, *patch as u64))
                     }
-                    _ => Err(VersionError {
-                        got: format!("{value:?}"),
-                        reason: "not three whole numbers".into(),
-                    }),
+                    _ => Err(VersionError { got: shown(value), reason: "not three whole numbers".into() }),
                 }
             }
-            other => Err(VersionError { got: format!("{other:?}"), reason: format!("a {}", other.kind()) }),
+            other => {
+                Err(VersionError { got: shown(other), reason: format!("it is of the kind {}", other.kind()) })
+            }
         }
     }
 
@@ -76,8 +79,93 @@ impl Version {
     }
 }
 
+impl PartialEq for Version {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Version {}
+
+impl PartialOrd for Version {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Version {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp_precedence(&other.0)
+    }
+}
+
+impl Hash for Version {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0.major, self.0.minor, self.0.patch, &self.0.pre).hash(state);
+    }
+}
+
+impl From<Version> for Value {
+    fn from(version: Version) -> Self {
+        Value::Str(version.to_string())
+    }
+}
+
+/// A value as an error about it shows it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Str(text) => text.clone(),
+        Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Map(map) => {
+            let entries: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ver_01_text_and_lists_are_read_and_compare_by_precedence() {
+        let read = |value: Value| Version::from_value(&value);
+        let list = |parts: [i64; 3]| Value::List(parts.map(Value::Int).to_vec());
+        assert_eq!(read("1.2.3".into()), read(list([1, 2, 3])));
+        assert_eq!(read(list([1, 2, 3])).unwrap().to_string(), "1.2.3");
+        let rising = ["1.0.0-alpha", "1.0.0-alpha.2", "1.0.0-beta", "1.0.0", "1.9.0", "1.10.0", "2.0.0"];
+        let rising: Vec<Version> = rising.iter().map(|text| Version::parse(text).unwrap()).collect();
+        assert!(rising.is_sorted_by(|one, next| one < next), "{rising:?}");
+        assert_eq!(read("1.0.0+a".into()), read("1.0.0+b".into()));
+    }
+
+    #[test]
+    fn ver_01_what_is_no_version_says_what_came() {
+        let told = |value: Value| Version::from_value(&value).unwrap_err().to_string();
+        let expected = "is not a version: expected `maj.min.patch` of three whole numbers";
+        for (value, got) in [
+            ("1.2".into(), "1.2"),
+            ("one".into(), "one"),
+            (vec![1.into(), 2.into()].into(), "[1, 2]"),
+            (vec![1.into(), 2.into(), Value::Int(-3)].into(), "[1, 2, -3]"),
+            (vec![1.into(), 2.into(), Value::Float(0.5)].into(), "[1, 2, 0.5]"),
+            (Value::Float(1.5), "1.5"),
+            (true.into(), "true"),
+        ] {
+            let told = told(value);
+            assert!(told.starts_with(&format!("`{got}` {expected}")), "{told}");
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{
-    CallError, Hook, Outcome, Phase, Place, ReloadError, ReloadErrorKind, Report, ScriptError,
+    CallError, Hook, MigrationStep, Migrations, Outcome, Phase, Place, ReloadError, ReloadErrorKind, Report,
+    ScriptError, Version,
 };
 
 const FIELDS: [&str; 4] = ["Meaning", "Cause", "What to do", "Retryable"];
@@ -84,6 +85,7 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
     use ReloadErrorKind::*;
     let (module, text) = (graceful_core::source::Name::from("web"), || "why".to_owned());
     let holders = || vec![text()];
+    let step = || Box::new(MigrationStep { from: Version::new(1, 0, 0), to: Version::new(2, 0, 0) });
     vec![
         Unreadable { module: module.clone(), reason: text() },
         NoBackend { module: module.clone(), origin: text(), backend: text() },
@@ -92,6 +94,10 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
         Hook { module: module.clone(), hook: self::Hook::Init, message: text(), place: None },
         HookTimeout { module: module.clone(), hook: self::Hook::Init, budget: Duration::ZERO },
         Checkpoint { module: module.clone(), reason: text() },
+        Migration { module: module.clone(), step: step(), message: text(), place: None },
+        MigrationTimeout { module: module.clone(), step: step(), budget: Duration::ZERO },
+        NoMigration { module: module.clone(), step: step(), declared: Migrations::default() },
+        NoWayBack { module: module.clone(), step: step(), declared: Migrations::default() },
         DrainTimeout { holders: holders(), deadline: Duration::ZERO },
         StillHeld { module: module.clone(), holders: holders() },
         Unsettled { module: module.clone() },

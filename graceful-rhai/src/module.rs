@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use graceful_core::lifecycle::{Hook, HookResult};
 use graceful_core::module::Checkpoint;
-use graceful_core::{CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
+use graceful_core::{CallError, Migrations, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
 use rhai::{Dynamic, Shared};
 
 use crate::checkpoint::{Copied, copy};
@@ -62,6 +62,7 @@ impl RhaiModule {
             hooks: registration.hooks(),
             checkpoint: registration.checkpoint,
             drain: registration.drain,
+            migrations: Migrations::default(),
             exports: values.chain(functions).collect(),
         };
         Self { manifest, unit, exports, tenure }

@@ -1,5 +1,6 @@
 //! The reference backend: a small language of its own, interpreted, that keeps every promise a backend makes.
 
+mod migration;
 mod module;
 mod object;
 mod outside;
@@ -24,7 +25,7 @@ use crate::subject::{Capabilities, Subject};
 pub(crate) use module::{FakeRoute, out as plain};
 pub(crate) use room::{Room, failed};
 pub(crate) use store::Store;
-pub(crate) use text::{Program, parse, render};
+pub(crate) use text::{Body, Program, StepText, parse, render};
 pub(crate) use vm::Vm;
 
 /// The reference backend. What the conformance suite expects is what it does.

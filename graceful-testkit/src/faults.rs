@@ -1,4 +1,4 @@
-//! Faults on demand: a backend whose n-th stage, checkpoint, restore or hook fails.
+//! Faults on demand: a backend whose n-th stage, checkpoint, restore, hook or migration fails.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, Weak};
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::{
-    Backend, CallError, Checkpoint, Compiled, Control, Hook, HookCx, HookError, Lifecycle, Manifest, Module,
-    Name, ScriptError, Source, StageCx, Txn, TxnCx, Value, World,
+    Backend, CallError, Checkpoint, Compiled, Control, Draft, Hook, HookCx, HookError, Lifecycle, Manifest,
+    MigrationCx, Module, Name, ScriptError, Source, StageCx, Txn, TxnCx, Value, World,
 };
 
 /// Where a fault can be.
@@ -22,10 +22,14 @@ pub enum Point {
     Restore,
     /// A hook runs, after it did its work.
     Hook(&'static str),
+    /// A step of a migration runs, after it did its work.
+    Migration,
+    /// A migrated state is about to be poured in.
+    Pour,
 }
 
 /// Every point there is.
-pub const POINTS: [Point; 8] = [
+pub const POINTS: [Point; 10] = [
     Point::Stage,
     Point::Checkpoint,
     Point::Restore,
@@ -34,6 +38,8 @@ pub const POINTS: [Point; 8] = [
     Point::Hook("after_reload"),
     Point::Hook("rollback"),
     Point::Hook("finalize"),
+    Point::Migration,
+    Point::Pour,
 ];
 
 /// Which faults are to come, and how often each point was passed.
@@ -204,6 +210,25 @@ impl Module for FaultyModule {
 
     fn save(&self) -> Value {
         self.inner.save()
+    }
+
+    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
+        self.inner.draft(recorded).await
+    }
+
+    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
+        let draft = self.inner.migrate(cx, draft).await?;
+        self.faults.pass(Point::Migration)?;
+        Ok(draft)
+    }
+
+    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
+        self.faults.pass(Point::Pour)?;
+        self.inner.pour(draft)
+    }
+
+    fn save_draft(&self, draft: &Draft) -> Value {
+        self.inner.save_draft(draft)
     }
 
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::lifecycle::HookResult;
-use graceful_core::native::NATIVE;
-use graceful_core::{Backend, Export, HookCx, Lifecycle, Native, NativeCx, ScriptError, Value};
+use graceful_core::native::{Entries, NATIVE, State};
+use graceful_core::{
+    Backend, Export, HookCx, Lifecycle, Native, NativeCx, NativeMigration, ScriptError, Value,
+};
 
 use crate::dialect::Dialect;
-use crate::fake::{FakeBackend, FakeRoute, Program, Room, Store, Vm, failed, parse, plain};
+use crate::fake::{Body, FakeBackend, FakeRoute, Program, Room, StepText, Store, Vm, failed, parse, plain};
 use crate::script::Script;
 use crate::subject::{Capabilities, Shelf, Subject};
 
@@ -49,6 +51,7 @@ impl Subject for NativeSubject {
         Capabilities {
             registers: true,
             hooks: true,
+            migrates: true,
             plain: true,
             tasks: true,
             routes: true,
@@ -109,6 +112,9 @@ fn top_level(cx: &NativeCx, program: &Arc<Program>) -> Result<Native, ScriptErro
             Export::Function => exported(native, &room, name),
         };
     }
+    for step in &program.migrations {
+        native = native.migration(migration(step, &room));
+    }
     native = native.checkpoint(manifest.checkpoint).lifecycle(manifest.hooks, Scripted(room));
     Ok(if manifest.drain { native.drain() } else { native })
 }
@@ -122,6 +128,34 @@ fn exported(native: Native, room: &Arc<Room>, name: &str) -> Native {
             plain(&room, data)
         }
     })
+}
+
+fn migration(step: &StepText, room: &Arc<Room>) -> NativeMigration {
+    let mut native = NativeMigration::between(step.from.clone(), step.to.clone());
+    let take = |body: &Body| {
+        let (room, body) = (room.clone(), body.clone());
+        move |entries: Entries| {
+            let (state, body) = (Arc::new(State::default()), body.clone());
+            entries.into_iter().for_each(|(key, value)| state.set(&key, value));
+            let room = room.with(Store::Native(state.clone()));
+            async move {
+                match plain(&room, room.run_body(&body).await?).map_err(failed)? {
+                    Value::Null => Ok(state.snapshot()),
+                    Value::Map(entries) => Ok(entries),
+                    other => {
+                        Err(format!("a step returns the new state or nothing, got {}", other.kind()).into())
+                    }
+                }
+            }
+        }
+    };
+    if let Some(body) = &step.up {
+        native = native.up_async(take(body));
+    }
+    if let Some(body) = &step.down {
+        native = native.down_async(take(body));
+    }
+    if step.lossy { native.lossy() } else { native }
 }
 
 /// The hooks of a script as those of a native module.

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use graceful_core::planted::{Bug, plant};
 
-use crate::conformance::{ord, undo};
+use crate::conformance::{ord, undo, ver};
 use crate::subject::Subject;
 
 /// A bug, the clause that must find it, and the clause itself.
@@ -46,6 +46,13 @@ fn catches<S: Subject>() -> Vec<Catch> {
             undo::tx_04_a_failing_after_reload_puts_everything_back::<S>,
         ),
     ];
+    if S::capabilities().migrates {
+        catches.push((
+            Bug::MigrationKept,
+            "ver_05_a_migration_is_undone_when_something_fails_after_it",
+            ver::ver_05_a_migration_is_undone_when_something_fails_after_it::<S>,
+        ));
+    }
     if S::capabilities().globals {
         catches.push((
             Bug::GlobalVisible,

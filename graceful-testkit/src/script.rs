@@ -43,8 +43,26 @@ pub struct Script {
     pub values: BTreeMap<String, Value>,
     /// Its routes, by `METHOD /path`.
     pub routes: BTreeMap<String, Vec<Op>>,
+    /// The steps of its migrations.
+    pub migrations: Vec<Step>,
     /// Its text does not parse.
     pub broken: bool,
+}
+
+/// One step of a module's migrations. In its operations the state is the copy that it works on; what they
+/// return, if it is a map, is the new state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The lower version, in any form that a version has.
+    pub from: Value,
+    /// The higher version.
+    pub to: Value,
+    /// The way up.
+    pub up: Option<Vec<Op>>,
+    /// The way back.
+    pub down: Option<Vec<Op>>,
+    /// It is declared to lose something.
+    pub lossy: bool,
 }
 
 impl Script {
@@ -63,6 +81,7 @@ impl Script {
         self.registered = false;
         self.options.clear();
         self.hooks.clear();
+        self.migrations.clear();
         self
     }
 
@@ -148,6 +167,44 @@ impl Script {
         self.hook("finalize", ops)
     }
 
+    /// The way up of a migration's step.
+    pub fn up(
+        mut self,
+        from: impl Into<Value>,
+        to: impl Into<Value>,
+        ops: impl IntoIterator<Item = Op>,
+    ) -> Self {
+        self.step(from, to).up = Some(ops.into_iter().collect());
+        self
+    }
+
+    /// The way back of a migration's step.
+    pub fn down(
+        mut self,
+        from: impl Into<Value>,
+        to: impl Into<Value>,
+        ops: impl IntoIterator<Item = Op>,
+    ) -> Self {
+        self.step(from, to).down = Some(ops.into_iter().collect());
+        self
+    }
+
+    /// Declares that a migration's step loses something.
+    pub fn lossy(mut self, from: impl Into<Value>, to: impl Into<Value>) -> Self {
+        self.step(from, to).lossy = true;
+        self
+    }
+
+    fn step(&mut self, from: impl Into<Value>, to: impl Into<Value>) -> &mut Step {
+        let (from, to) = (from.into(), to.into());
+        let known = self.migrations.iter().position(|step| step.from == from && step.to == to);
+        let at = known.unwrap_or_else(|| {
+            self.migrations.push(Step { from, to, ..Step::default() });
+            self.migrations.len() - 1
+        });
+        &mut self.migrations[at]
+    }
+
     /// Takes a hook away.
     pub fn without_hook(mut self, name: &str) -> Self {
         self.hooks.remove(name);
@@ -184,6 +241,7 @@ impl Script {
         top.chain(self.hooks.values())
             .chain(self.functions.values())
             .chain(self.routes.values())
+            .chain(self.migrations.iter().flat_map(|step| step.up.iter().chain(&step.down)))
             .map(Vec::as_slice)
     }
 

@@ -84,10 +84,11 @@ macro_rules! capabilities {
 
         impl Capabilities {
             /// What each capability needs beside it.
-            const NEEDED: [(&str, &str); 9] = [
+            const NEEDED: [(&str, &str); 10] = [
                 ("registers_by_call", "registers"),
                 ("options", "registers"),
                 ("hooks", "registers"),
+                ("migrates", "registers"),
                 ("aliases", "registers"),
                 ("kept_functions", "registers"),
                 ("handover", "tasks"),
@@ -127,6 +128,8 @@ capabilities! {
     texts,
     /// Registered modules can have hooks.
     hooks,
+    /// Registered modules can declare migrations of their state.
+    migrates,
     /// Modules can be plain: loaded without registering.
     plain,
     /// A text can fail to parse, with file, line, column and source line.

@@ -123,6 +123,13 @@ fn line(kind: &EventKind) -> Option<String> {
         EventKind::Drained { cancelled } => format!("drained, {cancelled} cancelled"),
         EventKind::Checkpointed { module } => format!("checkpoint {module}"),
         EventKind::HookRan { module, hook, error, .. } => format!("hook {module} {hook}{}", failed(error)),
+        EventKind::MigrationFound { module, steps } => {
+            let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+            format!("found {module} {}", steps.join(", "))
+        }
+        EventKind::Migrated { module, step, error, .. } => {
+            format!("migration {module} {step}{}", failed(error))
+        }
         EventKind::Undone { module, step, error } => format!("undone {module} {step}{}", failed(error)),
         EventKind::Committed { .. } => "commit".into(),
         EventKind::HandedOver { module, kind, .. } => format!("handed over {module} {kind}"),

@@ -26,9 +26,11 @@ impl Subject for WithFaults {
     }
 }
 
+/// Its second version migrates: `n` lies where it did, and there is an entry more.
 fn module(name: &str, tag: &str) -> Script {
     Script::new(name)
-        .version("1.0.0")
+        .version(if tag == "one" { "1.0.0" } else { "2.0.0" })
+        .up("1.0.0", "2.0.0", [set("migrated", true)])
         .init([set("n", 1)])
         .before_reload([inc("n")])
         .after_reload([inc("n")])

@@ -6,19 +6,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::migration::{Entries, NativeDraft, Steps};
 use super::{Callee, State};
 use crate::error::CallError;
 use crate::gate::Generation;
 use crate::lease::Lease;
 use crate::lifecycle::{HookCx, HookError, HookResult, Lifecycle};
 use crate::manifest::Manifest;
-use crate::module::{Checkpoint, Module};
+use crate::migration::MigrationCx;
+use crate::module::{Checkpoint, Draft, Module};
 use crate::value::Value;
 
 pub(super) struct NativeModule {
     pub(super) manifest: Manifest,
     pub(super) state: Arc<State>,
     pub(super) lifecycle: Arc<dyn Lifecycle>,
+    pub(super) steps: Steps,
     pub(super) functions: BTreeMap<String, Callee>,
 }
 
@@ -83,7 +86,7 @@ impl Module for NativeModule {
     }
 
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
-        let map = checkpoint.downcast_ref::<BTreeMap<String, Value>>();
+        let map = checkpoint.downcast_ref::<Entries>();
         self.state.restore(map.ok_or("not a checkpoint of a native module")?.clone());
         Ok(())
     }
@@ -91,4 +94,30 @@ impl Module for NativeModule {
     fn save(&self) -> Value {
         Value::Map(self.state.snapshot())
     }
+
+    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
+        let now = match recorded {
+            None => self.state.snapshot(),
+            Some(Value::Map(entries)) => entries.clone(),
+            Some(other) => return Err(format!("a state is a map, got {}", other.kind()).into()),
+        };
+        Ok(Box::new(NativeDraft { was: now.clone(), now }))
+    }
+
+    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
+        Ok(Box::new(self.steps.take(cx, own(draft)?).await?))
+    }
+
+    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
+        let NativeDraft { was, now } = own(draft)?;
+        Ok(Box::new(self.state.pour(&was, now)))
+    }
+
+    fn save_draft(&self, draft: &Draft) -> Value {
+        draft.downcast_ref::<NativeDraft>().map(|draft| Value::Map(draft.now.clone())).unwrap_or_default()
+    }
+}
+
+fn own(draft: Draft) -> Result<NativeDraft, HookError> {
+    draft.downcast().map(|draft| *draft).map_err(|_| "not a draft of a native module".into())
 }

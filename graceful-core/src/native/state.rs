@@ -55,6 +55,17 @@ impl State {
         *lock(&self.live) = map;
     }
 
+    /// Makes it `now`, and gives out what it was. What is held back for an entry that is not what it `was` any more
+    /// is forgotten.
+    pub(super) fn pour(
+        &self,
+        was: &BTreeMap<String, Value>,
+        now: BTreeMap<String, Value>,
+    ) -> BTreeMap<String, Value> {
+        lock(&self.staged).retain(|key, _| was.get(key) == now.get(key));
+        std::mem::replace(&mut *lock(&self.live), now)
+    }
+
     pub(super) fn merge(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
         let staged = std::mem::take(&mut *lock(&self.staged));
         let mut live = lock(&self.live);

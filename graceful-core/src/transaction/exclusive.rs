@@ -82,7 +82,7 @@ impl Transaction {
         self.begin(Phase::Suspend);
         let unload = self.changes().plan.unload.iter();
         let hooked: Vec<Arc<Instance>> = unload
-            .filter(|name| self.has_reload_hook(name))
+            .filter(|name| self.has_reload_hook(name) || self.chains.contains_key(*name))
             .filter_map(|name| Some(self.pair(name)?.0))
             .collect();
         // Every copy before the first hook, which may change the state of another module by calling it.
@@ -149,7 +149,11 @@ impl Transaction {
     pub(super) async fn activate(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Activate);
         let generation = Generation(self.base.0 + 1);
+        let mut drafts = self.drafts().await?;
         for name in self.load_order() {
+            if let Some(draft) = drafts.remove(&name) {
+                self.migrate(&name, draft).await?;
+            }
             let new = self.world.instance_at(&name, generation).expect("it was staged");
             let Some(module) = new.module().filter(|module| module.manifest().registered) else { continue };
             let hooks = module.manifest().hooks;
@@ -182,12 +186,12 @@ impl Transaction {
         run.run(&self.world, intents).await.map_err(|error| error.blame(&instance.name, hook))
     }
 
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.world.clock.now())
     }
 
     /// The modules that were staged, in load order: what the plan foresaw, then in the order it turned up.
-    fn load_order(&self) -> Vec<Name> {
+    pub(super) fn load_order(&self) -> Vec<Name> {
         let staged = self.staging.iter().flat_map(|staging| &staging.staged);
         staged.map(|instance| instance.name.clone()).collect()
     }
@@ -228,6 +232,10 @@ impl Transaction {
             return false;
         };
         let asks = |instance: &Arc<Instance>| instance.module().is_some_and(|module| module.manifest().drain);
-        asks(&old) || asks(&new) || (self.has_reload_hook(name) && self.mode(name) != CheckpointMode::None)
+        let migrates = self.chains.contains_key(name);
+        migrates
+            || asks(&old)
+            || asks(&new)
+            || (self.has_reload_hook(name) && self.mode(name) != CheckpointMode::None)
     }
 }

@@ -135,6 +135,7 @@ impl Transaction {
         if let Some(clash) = clash {
             return Err(clash);
         }
+        self.find_migrations()?;
         let changes = self.changes();
         let mut warnings = Vec::new();
         for (name, load) in &changes.loads {

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use graceful_core::Value;
 
 use super::Dialect;
-use super::page::{Page, quoted, variable};
+use super::page::{Page, quoted, single_texts, variable};
 use crate::op::{Expr, Op};
 use crate::script::{Script, requires_in};
 
@@ -104,7 +104,7 @@ impl Writer<'_> {
     fn registration(&mut self) {
         let script = self.script;
         let name = quoted(script.registers_as.as_ref().unwrap_or(&script.name));
-        if script.options.is_empty() && script.hooks.is_empty() {
+        if script.options.is_empty() && script.hooks.is_empty() && script.migrations.is_empty() {
             return self.page.line(format!("mod = graceful.register_module({name})"));
         }
         self.page.line(format!("mod = graceful.register_module({name}, {{"));
@@ -114,7 +114,37 @@ impl Writer<'_> {
         for (hook, ops) in &script.hooks {
             self.function(&format!("{hook} = function(mod)"), "end,", ops);
         }
+        self.migrations();
         self.page.line("})");
+    }
+
+    /// By `from` where that is possible, else as a list: both are ways to write them.
+    fn migrations(&mut self) {
+        let steps = &self.script.migrations;
+        if steps.is_empty() {
+            return;
+        }
+        let by_version = single_texts(steps);
+        self.page.line("migrations = {");
+        for step in steps {
+            let (from, to) = (literal(&step.from), literal(&step.to));
+            match by_version {
+                true => self.page.line(format!("[{from}] = {{ to = {to},")),
+                false => self.page.line(format!("{{ from = {from}, to = {to},")),
+            }
+            for (way, ops) in [("up", &step.up), ("down", &step.down)] {
+                let Some(ops) = ops else { continue };
+                self.page.line(format!("{way} = function(state)"));
+                self.page.line("local mod = {state = state, name = mod.name, version = mod.version}");
+                self.ops(ops);
+                self.page.line("end,");
+            }
+            if step.lossy {
+                self.page.line("lossy = true,");
+            }
+            self.page.line("},");
+        }
+        self.page.line("},");
     }
 
     fn function(&mut self, open: &str, close: &str, ops: &[Op]) {

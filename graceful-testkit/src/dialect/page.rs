@@ -1,6 +1,11 @@
 //! Lines of source text, indented.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
+
+use graceful_core::Value;
+
+use crate::script::Step;
 
 /// Lines of source text, indented by the blocks they stand in.
 #[derive(Default)]
@@ -40,4 +45,11 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn variable(module: &str) -> String {
     let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     format!("m_{}", module.chars().map(fits).collect::<String>())
+}
+
+/// Whether the steps can be written by the version they begin at: each another one, and written as text.
+pub(super) fn single_texts(steps: &[Step]) -> bool {
+    let texts = steps.iter().filter_map(|step| step.from.as_str());
+    texts.collect::<BTreeSet<_>>().len() == steps.len()
+        && steps.iter().all(|s| matches!(s.from, Value::Str(_)))
 }

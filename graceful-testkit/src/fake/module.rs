@@ -9,10 +9,11 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use graceful_core::lifecycle::HookResult;
 use graceful_core::{
-    CallError, Callable, Checkpoint, HookCx, HookError, Lease, Lifecycle, Manifest, Module, ScriptError,
-    Value,
+    CallError, Callable, Checkpoint, Draft, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx,
+    Module, ScriptError, Value,
 };
 
+use super::migration::FakeDraft;
 use super::object::{Object, Snapshot};
 use super::outside::without_waiting;
 use super::room::{Room, failed};
@@ -118,10 +119,36 @@ impl Module for FakeModule {
         self.state().ok().and_then(|state| Object::Map(state.clone()).to_value()).unwrap_or_default()
     }
 
+    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
+        Ok(Box::new(match recorded {
+            Some(value) => FakeDraft::recorded(value)?,
+            None => FakeDraft::of(self.state()?),
+        }))
+    }
+
+    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
+        Ok(Box::new(self.room.migrate(cx, own(draft)?).await?))
+    }
+
+    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
+        let state = self.state()?;
+        let (before, changed) = own(draft)?.pour(state);
+        self.room.vm.forget(state, &changed);
+        Ok(Box::new(before))
+    }
+
+    fn save_draft(&self, draft: &Draft) -> Value {
+        draft.downcast_ref::<FakeDraft>().map(FakeDraft::save).unwrap_or_default()
+    }
+
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
         let tasks = self.state().map(|state| state.tasks()).unwrap_or_default();
         tasks.intersection(candidates).copied().collect()
     }
+}
+
+fn own(draft: Draft) -> Result<FakeDraft, HookError> {
+    draft.downcast().map(|draft| *draft).map_err(|_| "not a draft of this backend".into())
 }
 
 /// What a function returned, as it leaves the language.

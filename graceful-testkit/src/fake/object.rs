@@ -90,6 +90,16 @@ impl Object {
         Some(value)
     }
 
+    /// Whether it cannot be told apart from `other`: the same object, or equal plain data.
+    pub(crate) fn is(&self, other: &Object) -> bool {
+        match (self, other) {
+            (Object::Plain(one), Object::Plain(other)) => one == other,
+            (Object::Task(one), Object::Task(other)) => Arc::ptr_eq(one, other),
+            (Object::Function(one), Object::Function(other)) => Arc::ptr_eq(one, other),
+            _ => self.address().is_some() && self.address() == other.address(),
+        }
+    }
+
     /// What tells a map or list apart from every other.
     fn address(&self) -> Option<usize> {
         match self {
@@ -170,6 +180,11 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// What one map held.
+    pub(crate) fn of_one(map: &MapRef, entries: Entries) -> Self {
+        Self { maps: vec![(map.clone(), entries)], lists: Vec::new() }
+    }
+
     /// Puts back what was in each.
     pub(crate) fn restore(&self) {
         for (map, entries) in &self.maps {

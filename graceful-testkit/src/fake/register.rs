@@ -9,7 +9,7 @@ use graceful_core::{CheckpointMode, Export, Hooks, Lease, Manifest, Place, Scrip
 use super::room::{Room, failed};
 
 const HOOKS: [&str; 6] = ["init", "before_reload", "after_reload", "on_reload", "rollback", "finalize"];
-const OPTIONS: [&str; 3] = ["version", "checkpoint", "drain"];
+const OPTIONS: [&str; 4] = ["version", "checkpoint", "drain", "migrations"];
 
 impl Room {
     /// What the module says of itself, its options checked.
@@ -69,12 +69,20 @@ impl Room {
                 ("checkpoint", Value::Str(mode)) => manifest.checkpoint = self.mode(mode)?,
                 ("checkpoint", other) => return wrong("checkpoint", "a string", other),
                 ("drain", Value::Bool(drain)) => manifest.drain = *drain,
+                ("migrations", _) => {}
                 ("drain", other) => return wrong("drain", "a boolean", other),
                 (hook, other) => return wrong(hook, "a function", other),
             }
         }
         if hooks.contains_key("after_reload") && hooks.contains_key("on_reload") {
             return Err(format!("module `{}`: `after_reload` and `on_reload` are the same hook", self.name));
+        }
+        manifest.migrations = self.migrations(options.get("migrations"))?;
+        if !manifest.migrations.is_empty() && manifest.version.is_none() {
+            return Err(format!(
+                "module `{}`, option `migrations`: they need the option `version`",
+                self.name
+            ));
         }
         manifest.hooks = Hooks {
             init: hooks.contains_key("init"),

@@ -10,6 +10,8 @@
 //!   {"inc":{"key":"count"}}
 //!   {"return":{"state":"count"}}
 //! value limit 5
+//! step up ["1.0.0","2.0.0"]
+//!   {"set":{"key":"count","value":{"lit":0}}}
 //! ```
 
 use std::collections::BTreeMap;
@@ -29,6 +31,16 @@ pub(crate) struct Body {
     pub(crate) lines: Vec<u32>,
 }
 
+/// One step of a migration.
+#[derive(Clone, Debug)]
+pub(crate) struct StepText {
+    pub(crate) from: Value,
+    pub(crate) to: Value,
+    pub(crate) up: Option<Body>,
+    pub(crate) down: Option<Body>,
+    pub(crate) lossy: bool,
+}
+
 /// A parsed source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
@@ -41,6 +53,7 @@ pub(crate) struct Program {
     pub(crate) functions: BTreeMap<String, Body>,
     pub(crate) values: BTreeMap<String, Value>,
     pub(crate) routes: BTreeMap<String, Body>,
+    pub(crate) migrations: Vec<StepText>,
 }
 
 /// Writes `script`.
@@ -57,6 +70,17 @@ pub(crate) fn render(script: &Script) -> String {
         line(&mut out, "register", script.registers_as.as_ref().unwrap_or(&script.name), &options);
     }
     script.hooks.iter().for_each(|(name, ops)| section(&mut out, &format!("hook {name}"), ops));
+    for step in &script.migrations {
+        let versions = serde_json::to_string(&(&step.from, &step.to)).unwrap_or_default();
+        step.up.iter().for_each(|ops| section(&mut out, &format!("step up {versions}"), ops));
+        step.down.iter().for_each(|ops| section(&mut out, &format!("step down {versions}"), ops));
+        if step.up.is_none() && step.down.is_none() {
+            line(&mut out, "step", "none", &versions);
+        }
+        if step.lossy {
+            line(&mut out, "step", "lossy", &versions);
+        }
+    }
     section(&mut out, "top", &script.top);
     script.functions.iter().for_each(|(name, ops)| section(&mut out, &format!("function {name}"), ops));
     script.routes.iter().for_each(|(name, ops)| section(&mut out, &format!("route {name}"), ops));
@@ -109,6 +133,8 @@ enum Section {
     Hook(String),
     Function(String),
     Route(String),
+    /// A step, and whether it is its way up.
+    Step(usize, bool),
 }
 
 type Bad = (u32, String);
@@ -125,6 +151,7 @@ fn head_into(program: &mut Program, line: &str, number: u32) -> Result<Option<Se
         "register" => program.register = Some((identifier(name, column)?, json(tail, json_column)?, number)),
         "value" => drop(program.values.insert(identifier(name, column)?, json(tail, json_column)?)),
         "top" => return Ok(Some(Section::Top)),
+        "step" => return step_into(program, name, json(tail, json_column)?, column),
         "route" => {
             program.routes.insert(rest.to_owned(), Body::default());
             return Ok(Some(Section::Route(rest.to_owned())));
@@ -141,6 +168,28 @@ fn head_into(program: &mut Program, line: &str, number: u32) -> Result<Option<Se
     Ok(None)
 }
 
+fn step_into(
+    program: &mut Program,
+    what: &str,
+    (from, to): (Value, Value),
+    column: u32,
+) -> Result<Option<Section>, Bad> {
+    let known = program.migrations.iter().position(|step| step.from == from && step.to == to);
+    let at = known.unwrap_or_else(|| {
+        program.migrations.push(StepText { from, to, up: None, down: None, lossy: false });
+        program.migrations.len() - 1
+    });
+    let step = &mut program.migrations[at];
+    match what {
+        "up" => step.up = Some(Body::default()),
+        "down" => step.down = Some(Body::default()),
+        "lossy" => step.lossy = true,
+        "none" => {}
+        _ => return Err((column, format!("`{what}` is neither `up`, `down` nor `lossy`"))),
+    }
+    Ok(matches!(what, "up" | "down").then_some(Section::Step(at, what == "up")))
+}
+
 fn statement_into(program: &mut Program, section: &Section, line: &str, number: u32) -> Result<(), Bad> {
     let op: Op = json(line, 3)?;
     let body = match section {
@@ -149,6 +198,10 @@ fn statement_into(program: &mut Program, section: &Section, line: &str, number: 
         Section::Hook(name) => program.hooks.entry(name.clone()).or_default(),
         Section::Function(name) => program.functions.entry(name.clone()).or_default(),
         Section::Route(name) => program.routes.entry(name.clone()).or_default(),
+        Section::Step(at, up) => {
+            let step = &mut program.migrations[*at];
+            if *up { step.up.get_or_insert_default() } else { step.down.get_or_insert_default() }
+        }
     };
     body.ops.push(op);
     body.lines.push(number);
@@ -173,7 +226,9 @@ impl Program {
         let mut found: Vec<(String, u32, bool)> = Vec::new();
         found.extend(self.requires.iter().map(|(name, line)| (name.clone(), *line, false)));
         found.extend(self.deferred.iter().map(|(name, line)| (name.clone(), *line, true)));
-        let inner = self.hooks.values().chain(self.functions.values()).chain(self.routes.values());
+        let steps = self.migrations.iter().flat_map(|step| step.up.iter().chain(&step.down));
+        let inner =
+            self.hooks.values().chain(self.functions.values()).chain(self.routes.values()).chain(steps);
         let bodies = std::iter::once((&self.top, false)).chain(inner.map(|body| (body, true)));
         for (body, deferred) in bodies {
             for (op, line) in body.ops.iter().zip(&body.lines) {
@@ -205,13 +260,20 @@ mod tests {
             .init([set("count", 0)])
             .function("hit", [inc("count"), ret(call("db", "get"))])
             .route("GET /x", [ret("x")])
-            .value("limit", 5);
+            .value("limit", 5)
+            .up("1.0.0", [2, 0, 0], [inc("count")])
+            .down("1.0.0", [2, 0, 0], [])
+            .lossy("1.0.0", [2, 0, 0]);
         let text = render(&script);
         let program = parse(&text, "hits.fake").unwrap();
         assert_eq!(program.functions["hit"].ops, script.functions["hit"]);
         assert_eq!(program.hooks["init"].ops, script.hooks["init"]);
         assert_eq!(program.routes["GET /x"].ops, script.routes["GET /x"]);
         assert_eq!(program.values, script.values);
+        let [step] = &program.migrations[..] else { panic!("{text}") };
+        assert_eq!((&step.from, &step.to), (&"1.0.0".into(), &[2, 0, 0].into()));
+        assert_eq!(step.up.as_ref().unwrap().ops, [inc("count")]);
+        assert!(step.lossy && step.down.as_ref().is_some_and(|body| body.ops.is_empty()));
         assert_eq!(program.register.unwrap().1, script.options);
     }
 

@@ -86,6 +86,14 @@ impl Vm {
         self.close(overlay);
     }
 
+    /// Forgets what the open transaction holds back for these entries of a state.
+    pub(crate) fn forget(&self, state: &MapRef, keys: &[String]) {
+        let Some(overlay) = self.overlay.lock().unwrap().clone() else { return };
+        let mut states = overlay.states.lock().unwrap();
+        let held = states.iter_mut().filter(|(map, _)| map.is(state));
+        held.for_each(|(_, entries)| entries.retain(|key, _| !keys.contains(key)));
+    }
+
     /// Forgets the overlay and what is left in it.
     pub(crate) fn close(&self, overlay: &Overlay) {
         let mut open = self.overlay.lock().unwrap();

@@ -231,8 +231,8 @@ impl Txn for PuppetTxn {
             registered: !play.plain,
             hooks,
             checkpoint: play.mode,
-            drain: false,
             exports: play.functions.keys().map(|name| (name.clone(), Export::Function)).collect(),
+            ..Manifest::default()
         };
         Ok(Arc::new(PuppetModule { manifest, play }))
     }
