@@ -75,6 +75,10 @@ pub fn status(status: &StatusReply) -> String {
                 write!(text, "\n{}: generation {} is held by {}", module.name, held.born, held.by.join(", "));
         }
     }
+    for leak in &status.leaks {
+        let by = if leak.by.is_empty() { "nothing now".to_owned() } else { leak.by.join(", ") };
+        let _ = write!(text, "\nleak: generation {} of {} is held by {by}", leak.born, leak.module);
+    }
     text
 }
 

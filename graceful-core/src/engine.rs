@@ -180,28 +180,6 @@ impl Inner {
         self.dirty.lock().unwrap().fail(options);
     }
 
-    /// Drops old generations in the background as soon as nothing holds them. One task does it for all.
-    pub(crate) fn purge_later(&self) {
-        if self.world.purging.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let weak = Arc::downgrade(&self.world);
-        self.world.clock.spawn(Box::pin(async move {
-            while let Some(world) = weak.upgrade() {
-                let listener = world.gate.listen();
-                if world.purge() == 0 {
-                    world.purging.store(false, Ordering::Release);
-                    // A reload that ended meanwhile relied on this task.
-                    if world.purge() == 0 || world.purging.swap(true, Ordering::AcqRel) {
-                        return;
-                    }
-                }
-                drop(world);
-                listener.await;
-            }
-        }));
-    }
-
     pub(crate) fn state(&self) -> EngineState {
         if let Some(ended) = self.is_ending() {
             if ended { EngineState::Stopped } else { EngineState::Stopping }

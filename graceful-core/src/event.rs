@@ -176,6 +176,16 @@ pub enum EventKind {
         /// The generation it was born in.
         born: u64,
     },
+    /// An old generation of a module outlives its reload for longer than what old code owns may take to be
+    /// released. Once for each; [`EventKind::Purged`] follows if it goes after all.
+    Leaked {
+        /// The module.
+        module: Name,
+        /// The generation it was born in.
+        born: u64,
+        /// What holds it.
+        by: Vec<String>,
+    },
     /// Something worth knowing that fails nothing.
     Warning {
         /// The module, if it is about one.

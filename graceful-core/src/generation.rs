@@ -29,11 +29,17 @@ pub struct Instance {
     pub rank: u64,
     /// What it owns.
     pub scope: Arc<Scope>,
+    /// When the module's state began: with the first instance that had it.
+    pub state_since: Duration,
     pub(crate) edges: Mutex<Edges>,
     pub(crate) last: AtomicU64,
     pub(crate) module: OnceLock<Arc<dyn Module>>,
     /// Its `init` ran, in this version or an earlier one, so that it is owed a `finalize`.
     pub(crate) initialised: AtomicBool,
+    /// When it was replaced.
+    pub(crate) replaced: OnceLock<Duration>,
+    /// It outlived that for too long, and was named for it.
+    pub(crate) leaked: OnceLock<()>,
 }
 
 impl Instance {

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::select;
 
 use crate::event::EventKind;
 use crate::gate::{Generation, LeaseKind, LeaseRecord};
@@ -13,12 +17,19 @@ impl World {
     /// that would not end.
     pub fn holders(&self, old: &Arc<Instance>) -> Vec<String> {
         let calls = self.gate.leases().into_iter().filter(|lease| self.holds(lease, old));
-        let calls = calls.map(|lease| {
-            let kind = if lease.kind == LeaseKind::Task { "task" } else { "call" };
-            format!("{kind} in {} (generation {})", lease.root, lease.generation)
-        });
+        let calls = calls.map(|lease| named(&lease));
         let resources = old.scope.resources().into_iter();
         calls.chain(resources.map(|left| format!("{} {}", left.kind(), left.key()))).collect()
+    }
+
+    /// The same, and where that is nobody, whoever may yet come to it: that keeps it in memory as well.
+    pub(crate) fn keepers(&self, old: &Arc<Instance>) -> Vec<String> {
+        let holders = self.holders(old);
+        if !holders.is_empty() {
+            return holders;
+        }
+        let leases = self.gate.leases().into_iter().filter(|lease| self.may_come(lease, old));
+        leases.map(|lease| named(&lease)).collect()
     }
 
     /// Whether `lease` may still reach `old`: it is pinned to a generation that sees it, and the module it
@@ -49,6 +60,51 @@ impl World {
             }
         }
         false
+    }
+
+    /// Drops old generations in the background as soon as nothing holds them, and names those that are held for
+    /// longer than `most`. One task does it for all.
+    pub(crate) fn purge_later(self: &Arc<Self>, most: Duration) {
+        if self.purging.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let weak = Arc::downgrade(self);
+        self.clock.spawn(Box::pin(async move {
+            while let Some(world) = weak.upgrade() {
+                let listener = world.gate.listen();
+                if world.purge() == 0 {
+                    world.purging.store(false, Ordering::Release);
+                    // A reload that ended meanwhile relied on this task.
+                    if world.purge() == 0 || world.purging.swap(true, Ordering::AcqRel) {
+                        return;
+                    }
+                }
+                let verdict = world.judge(most).map(|left| world.clock.sleep(left));
+                drop(world);
+                match verdict {
+                    Some(verdict) => drop(select(listener, verdict).await),
+                    None => listener.await,
+                }
+            }
+        }));
+    }
+
+    /// Names the old generations that have been held for longer than `most`. Returns how long until the next
+    /// one will have been.
+    fn judge(&self, most: Duration) -> Option<Duration> {
+        let (now, mut next) = (self.clock.now(), None);
+        let old: Vec<Arc<Instance>> = self.lingering.lock().unwrap().clone();
+        for old in old.into_iter().filter(|old| old.leaked.get().is_none()) {
+            let since = old.replaced.get().copied().unwrap_or(now);
+            let left = (since + most).saturating_sub(now);
+            if !left.is_zero() {
+                next = Some(next.map_or(left, |next: Duration| next.min(left)));
+            } else if old.leaked.set(()).is_ok() {
+                let (module, born, by) = (old.name.clone(), old.born.0, self.keepers(&old));
+                self.emit(EventKind::Leaked { module, born, by });
+            }
+        }
+        next
     }
 
     /// Drops every old instance that nothing holds. Returns how many are still held.
@@ -88,4 +144,14 @@ impl World {
         drop((removed, dropped, free));
         held.len()
     }
+}
+
+fn named(lease: &LeaseRecord) -> String {
+    let kind = match lease.kind {
+        LeaseKind::Call | LeaseKind::Nested => "call",
+        LeaseKind::Task => "task",
+        LeaseKind::Hook => "hook",
+        LeaseKind::Stage => "top level",
+    };
+    format!("{kind} in {} (generation {})", lease.root, lease.generation)
 }

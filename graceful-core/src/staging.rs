@@ -176,9 +176,12 @@ impl Staging {
             born: self.generation,
             rank: load.rank,
             scope: Scope::new(name.clone(), self.generation, self.intents.clone(), self.world.table.clone()),
+            state_since: same_backend.map_or_else(|| self.world.clock.now(), |live| live.state_since),
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
+            replaced: OnceLock::new(),
+            leaked: OnceLock::new(),
             initialised: same_backend.is_some_and(|live| live.initialised.load(Ordering::Acquire)).into(),
         });
         let cx = StageCx {

@@ -34,8 +34,12 @@ pub struct ModuleStatus {
     pub generation: u64,
     /// Calls in flight that entered through it, in any generation of it.
     pub in_flight: usize,
+    /// Calls that wait at its gate.
+    pub waiting: usize,
     /// Its tasks that have not ended.
     pub tasks: usize,
+    /// How old its state is, in milliseconds: reloads carry it over.
+    pub state_age_ms: u64,
     /// Older generations of it that are still in memory, and what holds each.
     pub held: Vec<Held>,
 }
@@ -46,6 +50,18 @@ pub struct Held {
     /// The generation it was born in.
     pub born: u64,
     /// What holds it.
+    pub by: Vec<String>,
+}
+
+/// The verdict on an old generation of a module that outlives its reload for longer than what old code owns may take
+/// to be released ([`Limits::retire`](crate::Limits)).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leak {
+    /// The module; it may be live no more.
+    pub module: String,
+    /// The generation it was born in.
+    pub born: u64,
+    /// What holds it now.
     pub by: Vec<String>,
 }
 
@@ -69,8 +85,14 @@ pub struct Status {
     pub state: EngineState,
     /// The live generation.
     pub generation: u64,
+    /// How many generations have code in memory: the live one, and those of which something is held.
+    pub generations: usize,
+    /// How many calls have had to wait at a gate since the engine was built.
+    pub calls_held: u64,
     /// The live modules, by name.
     pub modules: Vec<ModuleStatus>,
+    /// Old generations that outlive their reload, and what holds each.
+    pub leaks: Vec<Leak>,
     /// How the last reload ended.
     pub last_reload: Option<LastReload>,
 }

@@ -191,7 +191,9 @@ macro_rules! conformance {
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
                 scope_05_after_many_reloads_nothing_has_piled_up,
-                scope_06_what_holds_an_old_generation_is_named;
+                scope_06_what_holds_an_old_generation_is_named,
+                scope_06_what_outlives_its_reload_for_long_is_a_leak,
+                scope_06_what_goes_in_time_is_no_leak;
             shut: shut_01_nothing_new_is_let_in,
                 shut_01_calls_in_flight_end_first,
                 shut_01_a_call_that_outlasts_the_drain_is_cancelled,

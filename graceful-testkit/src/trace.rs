@@ -141,6 +141,7 @@ fn line(kind: &EventKind) -> Option<String> {
             Some(module) => format!("warning {module}: {message}"),
             None => format!("warning: {message}"),
         },
+        EventKind::Leaked { module, by, .. } => format!("leaked {module}: {}", by.join(", ")),
         EventKind::ShutdownStarted => "shutdown".into(),
         EventKind::ShutdownEnded { failed: 0, .. } => "shut down".into(),
         EventKind::ShutdownEnded { failed, .. } => format!("shut down, {failed} failed"),

@@ -22,6 +22,7 @@ impl Transaction {
         let replaced: Vec<Arc<Instance>> = replaced.cloned().collect();
         for old in &replaced {
             old.last.store(self.base.0, Ordering::Release);
+            let _ = old.replaced.set(self.world.clock.now());
         }
         let leaving = changes.replaced();
         let offered = staging.staged.iter().flat_map(|instance| instance.scope.registrations());

@@ -32,7 +32,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
     tx.staging = None;
     if tx.world.purge() > 0 {
         name_leaks(tx, &released);
-        tx.engine.purge_later();
+        tx.world.purge_later(tx.engine.limits.retire);
     }
 }
 

@@ -8,7 +8,7 @@ mod status;
 
 pub use plan::{PlanReply, PlanStep};
 pub use reload::{Failure, ModuleChange, ReloadReply, ReloadRequest, Summary};
-pub use status::{HeldReply, LastReloadReply, ModuleReply, StatusReply};
+pub use status::{HeldReply, LastReloadReply, LeakReply, ModuleReply, StatusReply};
 
 /// The version of every reply's form. It changes when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -21,7 +21,7 @@ pub(crate) fn word_fields<T: for<'de> Deserialize<'de>>(words: &impl Serialize) 
 
 #[cfg(test)]
 mod tests {
-    use graceful_core::status::{EngineState, Held, LastReload, ModuleStatus};
+    use graceful_core::status::{EngineState, Held, LastReload, Leak, ModuleStatus};
     use graceful_core::{Action, Generation, Outcome, Phase, Plan, Reason, Status, Step, Version};
 
     use super::*;
@@ -35,7 +35,9 @@ mod tests {
             version: Some(Version::new(1, 2, 3)),
             generation: 4,
             in_flight: 5,
+            waiting: 7,
             tasks: 6,
+            state_age_ms: 8,
             held: vec![held],
         };
         let last =
@@ -43,11 +45,15 @@ mod tests {
         let status = Status {
             state: EngineState::Stuck,
             generation: 4,
+            generations: 2,
+            calls_held: 9,
             modules: vec![module],
+            leaks: vec![Leak { module: "db".into(), born: 1, by: vec!["call in web".into()] }],
             last_reload: Some(last),
         };
         let reply = StatusReply::new("shop", "/srv/shop", None, &status);
         assert_eq!((reply.state.as_str(), reply.modules[0].tasks), ("stuck", 6));
+        assert_eq!((reply.modules[0].waiting, reply.leaks[0].module.as_str()), (7, "db"));
         assert_eq!(reply.modules[0].version.as_deref(), Some("1.2.3"));
 
         let step = Step {

@@ -18,12 +18,18 @@ pub struct StatusReply {
     pub pid: u32,
     /// The address it serves HTTP on.
     pub listen: Option<String>,
-    /// `idle`, `reloading` or `stuck`.
+    /// `idle`, `reloading`, `stuck`, `stopping` or `stopped`.
     pub state: String,
     /// The live generation.
     pub generation: u64,
+    /// How many generations have code in memory.
+    pub generations: usize,
+    /// How many calls have had to wait at a gate.
+    pub calls_held: u64,
     /// The live modules, by name.
     pub modules: Vec<ModuleReply>,
+    /// Old generations that outlive their reload.
+    pub leaks: Vec<LeakReply>,
     /// How the last reload ended.
     pub last_reload: Option<LastReloadReply>,
 }
@@ -41,8 +47,12 @@ pub struct ModuleReply {
     pub generation: u64,
     /// Calls in flight that entered through it.
     pub in_flight: usize,
+    /// Calls that wait at its gate.
+    pub waiting: usize,
     /// Its tasks that have not ended.
     pub tasks: usize,
+    /// How old its state is, in milliseconds.
+    pub state_age_ms: u64,
     /// Older generations of it that are still in memory.
     pub held: Vec<HeldReply>,
 }
@@ -50,6 +60,17 @@ pub struct ModuleReply {
 /// An old generation and what holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeldReply {
+    /// The generation it was born in.
+    pub born: u64,
+    /// What holds it.
+    pub by: Vec<String>,
+}
+
+/// An old generation that outlives its reload, and what holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeakReply {
+    /// The module; it may be live no more.
+    pub module: String,
     /// The generation it was born in.
     pub born: u64,
     /// What holds it.
@@ -79,7 +100,10 @@ impl StatusReply {
             listen,
             state: word_fields(&status.state),
             generation: status.generation,
+            generations: status.generations,
+            calls_held: status.calls_held,
             modules: word_fields(&status.modules),
+            leaks: word_fields(&status.leaks),
             last_reload: word_fields(&status.last_reload),
         }
     }

@@ -1,6 +1,8 @@
 //! VER-06, OBS-01, OBS-03, SCOPE-05 and SCOPE-06: what a reload tells, and what is left after many.
 
-use graceful_core::{Outcome, Phase};
+use std::time::Duration;
+
+use graceful_core::{Limits, Outcome, Phase};
 
 use super::call::{db, slow};
 use super::{says, snapshot};
@@ -124,4 +126,48 @@ pub fn scope_06_what_holds_an_old_generation_is_named<S: Subject>() {
     assert!(report.warnings.iter().any(held), "{:?}", report.warnings);
     app.open("go");
     old.join().unwrap();
+}
+
+/// SCOPE-06: held for longer than what old code owns may take to be released, it is a leak: one event, and a
+/// place in the status until it goes. Also where the module is live no more.
+pub fn scope_06_what_outlives_its_reload_for_long_is_a_leak<S: Subject>() {
+    needs!(S: plain, waits);
+    let limits = Limits { retire: Duration::from_millis(300), ..Limits::default() };
+    let app = App::of::<S>().module(slow("web", "1")).module(db("1")).limits(limits).start();
+    let old = app.begin_call("web", "slow");
+    app.until_noted("in");
+    app.edit(Script::plain("web").top([note("new")]));
+    app.remove("db");
+    app.must_reload();
+    let leaks = || {
+        let leaks = app.status().leaks.into_iter();
+        leaks.map(|leak| (leak.module, leak.born, leak.by.join(", "))).collect::<Vec<_>>()
+    };
+    let named = |module: &str| (module.to_owned(), 1, "call in web (generation 1)".to_owned());
+    app.until("verdict", || leaks() == [named("db"), named("web")]);
+    let text = app.trace().text();
+    for line in ["leaked db: call in web (generation 1)", "leaked web: call in web (generation 1)"] {
+        assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{text}");
+    }
+    assert_eq!(app.status().generations, 2);
+    app.open("go");
+    old.join().unwrap();
+    app.until("end of the leak", || leaks().is_empty());
+    assert_eq!(app.status().generations, 1);
+    assert!(app.trace().text().contains("purged db"), "{}", app.trace().text());
+}
+
+/// SCOPE-06: what goes in time is none.
+pub fn scope_06_what_goes_in_time_is_no_leak<S: Subject>() {
+    needs!(S: plain, waits);
+    let app = App::of::<S>().module(slow("web", "1")).module(db("1")).start();
+    let old = app.begin_call("web", "slow");
+    app.until_noted("in");
+    app.edit(db("2"));
+    app.must_reload();
+    assert_eq!(app.status().leaks, []);
+    app.open("go");
+    old.join().unwrap();
+    app.until("purge", || app.status().generations == 1);
+    assert!(!app.trace().text().contains("leaked"), "{}", app.trace().text());
 }
