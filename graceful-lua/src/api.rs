@@ -5,13 +5,14 @@ use std::sync::Arc;
 use mlua::{Lua, Table, Value};
 
 use crate::record::Record;
-use crate::{control, own, register, semver};
+use crate::{class, control, own, register, semver};
 
 /// The module as `record` sees it.
-pub(crate) fn table(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Table> {
+pub(crate) fn table(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     table.raw_set("register_module", register::function(lua, record)?)?;
     table.raw_set("own", own::function(lua, record)?)?;
+    table.raw_set("class", class::function(lua, record)?)?;
     let shared: Table = match lua.named_registry_value("graceful.api") {
         Ok(shared) => shared,
         Err(_) => {
@@ -25,5 +26,5 @@ pub(crate) fn table(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Table> {
         let (name, function) = entry?;
         table.raw_set(name, function)?;
     }
-    Ok(table)
+    Ok(Value::Table(table))
 }

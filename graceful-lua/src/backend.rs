@@ -7,6 +7,7 @@ use std::time::Duration;
 use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
 use mlua::{Lua, LuaOptions, StdLib};
 
+use crate::compile::Given;
 use crate::handle::LuaFunction;
 use crate::stage::LuaTxn;
 use crate::vm::{Settings, Vm};
@@ -18,7 +19,7 @@ const COROUTINES: usize = 64;
 /// Lua modules: one live VM that holds several generations of every module.
 pub struct LuaBackend {
     vm: Arc<Vm>,
-    given: BTreeSet<String>,
+    given: Given,
 }
 
 /// Builds a [`LuaBackend`].
@@ -91,9 +92,10 @@ impl LuaBackendBuilder {
         if let Some(most) = self.turn_limit {
             vm.turns.limit(most);
         }
-        let mut given: BTreeSet<String> = vm.imports.presets()?.into_iter().collect();
-        given.extend(builtin::names().map(str::to_owned));
-        Ok(LuaBackend { vm, given })
+        let mut fixed: BTreeSet<String> = vm.imports.presets()?.into_iter().collect();
+        fixed.insert(builtin::FIXED.to_owned());
+        let soft = builtin::replaceable().map(str::to_owned).collect();
+        Ok(LuaBackend { vm, given: Given { fixed, soft } })
     }
 }
 

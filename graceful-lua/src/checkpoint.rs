@@ -3,7 +3,7 @@
 use graceful_core::HookError;
 use mlua::{Function, Lua, Table, Value};
 
-use crate::fiber::fiber_id;
+use crate::fiber::{Cond, fiber_id};
 use crate::semver::Semver;
 use crate::vm::Vm;
 
@@ -22,10 +22,23 @@ pub(crate) struct Copy {
     pub(crate) foreign: bool,
 }
 
+impl Copy {
+    /// What one table held, as `restore` reads it.
+    pub(crate) fn of(copies: Table) -> Self {
+        Self { copies: Some(copies), foreign: false }
+    }
+}
+
 impl Copier {
+    pub(crate) fn borders(&self) -> &Table {
+        &self.borders
+    }
+
     pub(crate) fn load(lua: &Lua, getmeta: &Function, setmeta: &Function) -> mlua::Result<Self> {
         let foreign = lua.create_function(|_, value: Value| match &value {
-            Value::UserData(object) => Ok(!object.is::<Semver>() && fiber_id(object).is_none()),
+            Value::UserData(object) => {
+                Ok(!object.is::<Semver>() && !object.is::<Cond>() && fiber_id(object).is_none())
+            }
             _ => Ok(false),
         })?;
         let chunk = lua.load(include_str!("lua/checkpoint.lua")).set_name("=graceful");

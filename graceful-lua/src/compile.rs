@@ -21,8 +21,17 @@ thread_local! {
     static SCRATCH: OnceCell<Lua> = const { OnceCell::new() };
 }
 
-/// Parses `source`; what it requires is told except for `given`, which the engine has nothing to do with.
-pub(crate) fn compile(source: &Source, given: &BTreeSet<String>) -> Result<Compiled, ScriptError> {
+/// Which names are there without a source.
+#[derive(Default)]
+pub(crate) struct Given {
+    /// The engine has nothing to do with them.
+    pub(crate) fixed: BTreeSet<String>,
+    /// They are there only if the engine knows no module of that name.
+    pub(crate) soft: BTreeSet<String>,
+}
+
+/// Parses `source`; what it requires is told except for what is `given`.
+pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, ScriptError> {
     let text = readable(&source.text);
     let name = format!("@{}", source.origin);
     let parsed = SCRATCH.with(|scratch| {
@@ -35,7 +44,9 @@ pub(crate) fn compile(source: &Source, given: &BTreeSet<String>) -> Result<Compi
     });
     let bytecode = parsed.map_err(|error| script_error(&error, |_| Some(Arc::new(source.clone()))))?;
     let mut requires = scan(&source.text, &source.origin);
-    requires.retain(|require| !given.contains(require.name.as_str()));
+    requires.retain(|require| !given.fixed.contains(require.name.as_str()));
+    // That there is none fails no plan; if there is one it is loaded, and comes first when it is asked for.
+    requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
     Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name }) })
 }
 
@@ -62,8 +73,7 @@ mod tests {
 
     fn compiled(text: &str) -> Result<Arc<Chunk>, ScriptError> {
         let source = Source::new("m", "lua", "app/m.lua", text.as_bytes());
-        compile(&source, &BTreeSet::from(["given".to_owned()]))
-            .map(|compiled| compiled.artifact.downcast().unwrap())
+        compile(&source, &Given::default()).map(|compiled| compiled.artifact.downcast().unwrap())
     }
 
     #[test]
@@ -106,14 +116,16 @@ mod tests {
         let lua = Lua::new();
         let dump = lua.load("return 1").into_function().unwrap().dump(false);
         let source = Source::new("m", "lua", "app/m.lua", dump);
-        assert!(compile(&source, &BTreeSet::new()).is_err());
+        assert!(compile(&source, &Given::default()).is_err());
     }
 
     #[test]
     fn requires_are_told_except_those_that_are_given() {
-        let source = Source::new("m", "lua", "app/m.lua", "require 'given' require 'other'".as_bytes());
-        let compiled = compile(&source, &BTreeSet::from(["given".to_owned()])).unwrap();
-        let names: Vec<_> = compiled.requires.iter().map(|require| require.name.as_str()).collect();
-        assert_eq!(names, ["other"]);
+        let text = "require 'given' require 'other' require 'soft'";
+        let source = Source::new("m", "lua", "app/m.lua", text.as_bytes());
+        let (fixed, soft) = (["given".to_owned()].into(), ["soft".to_owned()].into());
+        let compiled = compile(&source, &Given { fixed, soft }).unwrap();
+        let told = compiled.requires.iter().map(|require| (require.name.as_str(), require.deferred));
+        assert_eq!(told.collect::<Vec<_>>(), [("other", false), ("soft", true)]);
     }
 }

@@ -1,10 +1,11 @@
-//! `require('fiber')`: tasks, after the fibers of the Tarantool world.
+//! `require('fiber')`: tasks, after the fibers of the Tarantool world, and what they wait for each other with.
 
+mod cond;
 mod drive;
 mod task;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use graceful_core::{LeaseKind, Scope};
 use mlua::{
@@ -14,6 +15,7 @@ use mlua::{
 
 use crate::caller::{Caller, Ties, defer, running_kind};
 use crate::value::to_lua;
+pub(crate) use cond::Cond;
 use drive::Drive;
 use task::{End, Task};
 
@@ -41,23 +43,28 @@ pub(crate) fn factory(lua: &Lua, ties: &Ties) -> mlua::Result<Function> {
         };
         start(lua, &caller, f, args)
     })?;
-    let make = "local start, shared = ...
-        local sleep, yield, self, status, cancel, join, id, name = (table.unpack or unpack)(shared)
+    let make = "local start, shared, channel = ...
         return function(caller)
-            local function new(f, ...) return start(caller, f, ...) end
-            return {
-                new = new, create = new, sleep = sleep, yield = yield, self = self, status = status,
-                cancel = cancel, kill = cancel, join = join, id = id, name = name,
-            }
+            local fiber = { channel = channel }
+            for name, f in next, shared do fiber[name] = f end
+            function fiber.new(f, ...) return start(caller, f, ...) end
+            fiber.create, fiber.kill = fiber.new, fiber.cancel
+            return fiber
         end";
-    lua.load(make).set_name("=graceful").call((start, shared(lua, ties)?))
+    let shared = lua.create_table()?;
+    functions(lua, &shared)?;
+    waiting(lua, ties, &shared)?;
+    let parts: [Function; 3] = [shared.raw_get("cond")?, shared.raw_get("clock")?, shared.raw_get("self")?];
+    let channel = lua.load(include_str!("lua/channel.lua")).set_name("=graceful");
+    let channel: Function = channel.call(MultiValue::from_iter(parts.map(Value::Function)))?;
+    lua.load(make).set_name("=graceful").call((start, shared, channel))
 }
 
-/// What is the same for every instance, in the order in which the factory unpacks it.
-fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
-    let ties = ties.clone();
+/// Sleeping, waiting and the time, the same for every instance.
+fn waiting(lua: &Lua, ties: &Ties, into: &Table) -> mlua::Result<()> {
+    let reach = ties.clone();
     let sleep = lua.create_async_function(move |_, seconds: f64| {
-        let (duration, world) = (Duration::try_from_secs_f64(seconds), ties.world());
+        let (duration, world) = (Duration::try_from_secs_f64(seconds), reach.world());
         async move {
             let duration = duration
                 .map_err(|_| Error::runtime(format!("fiber.sleep: {seconds} is not a number of seconds")))?;
@@ -69,6 +76,21 @@ fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
         give_way().await;
         Ok(())
     })?;
+    let join =
+        lua.create_async_function(|lua, fiber: UserDataRef<Fiber>| async move { join(&lua, &fiber).await })?;
+    into.raw_set("sleep", sleep)?;
+    into.raw_set("yield", give_way)?;
+    into.raw_set("join", join)?;
+    let reach = ties.clone();
+    into.raw_set("cond", lua.create_function(move |lua, ()| Cond::make(lua, &reach))?)?;
+    let reach = ties.clone();
+    into.raw_set("clock", lua.create_function(move |_, ()| Ok(reach.world()?.clock.now().as_secs_f64()))?)?;
+    let time = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    into.raw_set("time", lua.create_function(move |_, ()| Ok(time()))?)
+}
+
+/// What is done to fibers, the same for every instance.
+fn functions(lua: &Lua, into: &Table) -> mlua::Result<()> {
     let current = lua.create_function(|lua, ()| Task::current().map(|task| handle(lua, task)).transpose())?;
     let status = lua.create_function(|_, fiber: Option<UserDataRef<Fiber>>| {
         Ok(fiber.map_or("running", |fiber| fiber.0.status()))
@@ -77,8 +99,10 @@ fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
         cancel(&fiber);
         Ok(())
     })?;
-    let join =
-        lua.create_async_function(|lua, fiber: UserDataRef<Fiber>| async move { join(&lua, &fiber).await })?;
+    let set_joinable = lua.create_function(|_, (fiber, joinable): (UserDataRef<Fiber>, bool)| {
+        fiber.0.set_joinable(joinable);
+        Ok(())
+    })?;
     let id = lua.create_function(|_, fiber: Option<UserDataRef<Fiber>>| {
         Ok(fiber.map(|fiber| fiber.0.clone()).or_else(Task::current).map(|task| task.id()))
     })?;
@@ -89,7 +113,13 @@ fn shared(lua: &Lua, ties: &Ties) -> mlua::Result<Vec<Function>> {
         }
         _ => Ok(Task::current().and_then(|task| naming(task, None))),
     })?;
-    Ok(vec![sleep, give_way, current, status, cancel, join, id, name])
+    for (key, function) in [("self", current), ("status", status), ("cancel", cancel)] {
+        into.raw_set(key, function)?;
+    }
+    for (key, function) in [("set_joinable", set_joinable), ("id", id), ("name", name)] {
+        into.raw_set(key, function)?;
+    }
+    Ok(())
 }
 
 fn start(lua: &Lua, caller: &Caller, f: Function, args: MultiValue) -> mlua::Result<AnyUserData> {
@@ -123,6 +153,9 @@ async fn join(lua: &Lua, fiber: &Fiber) -> mlua::Result<MultiValue> {
     let task = &fiber.0;
     if Task::current().is_some_and(|current| current.id() == task.id()) {
         return Err(Error::runtime("a fiber cannot join itself"));
+    }
+    if !task.is_joinable() {
+        return Err(Error::runtime("the fiber is not joinable"));
     }
     let reload = matches!(running_kind(), Some(LeaseKind::Hook | LeaseKind::Stage));
     if reload && task.is_waiting() {
@@ -178,6 +211,10 @@ impl UserData for Fiber {
                 Ok(())
             });
         }
+        methods.add_method("set_joinable", |_, fiber, joinable: bool| {
+            fiber.0.set_joinable(joinable);
+            Ok(())
+        });
         methods.add_async_method("join", |lua, fiber, ()| async move { join(&lua, &fiber).await });
         methods.add_meta_method(MetaMethod::ToString, |_, fiber, ()| Ok(format!("fiber: {}", fiber.0.id())));
         methods.add_meta_method(MetaMethod::Eq, |_, fiber, other: UserDataRef<Fiber>| {
@@ -186,5 +223,7 @@ impl UserData for Fiber {
     }
 }
 
+#[cfg(test)]
+mod meet;
 #[cfg(test)]
 mod tests;

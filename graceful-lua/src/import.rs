@@ -9,6 +9,7 @@ use graceful_core::{
 };
 use mlua::{Function, Lua, MultiValue, Table, UserData, UserDataRef, Value};
 
+use crate::builtin::{self, FIXED};
 use crate::ground::coroutine;
 use crate::record::{Identity, Record};
 use crate::value::{from_lua, to_lua};
@@ -39,7 +40,7 @@ impl Imports {
         })?;
         let wait = lua.create_async_function(|lua, (record, name): (UserDataRef<Identity>, String)| {
             let (record, place) = (record.0.clone(), place(&lua));
-            async move { wait(&record, &name.into(), place).await }
+            async move { wait(&lua, &record, &name.into(), place).await }
         })?;
         let chunk = lua.load(include_str!("lua/require.lua")).set_name("=graceful");
         let make = chunk.call((resolve, wait, &isyieldable))?;
@@ -126,8 +127,10 @@ fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, V
     };
     let name = Name::from(name.to_string_lossy());
     let vm = record.vm()?;
-    if let Some(value) = crate::builtin::table(lua, record, &name)? {
-        return Ok((SETTLED, Value::Table(value)));
+    if *name == *FIXED
+        && let Some(value) = builtin::value(lua, record, &name)?
+    {
+        return Ok((SETTLED, value));
     }
     if let Some(value) = vm.imports.preset(&name)? {
         return Ok((SETTLED, value));
@@ -141,21 +144,29 @@ fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, V
         Resolved::Closing => {
             say(WAIT, format!("module '{name}' is being replaced and nothing can wait here"))
         }
-        Resolved::Pending | Resolved::Absent => {
-            say(WAIT, format!("module '{name}' is not loaded and nothing can wait for it here"))
-        }
+        Resolved::Absent => match builtin::value(lua, record, &name)? {
+            Some(value) => Ok((SETTLED, value)),
+            None => say(WAIT, unloaded(&name)),
+        },
+        Resolved::Pending => say(WAIT, unloaded(&name)),
     }
 }
 
-/// Waits until `name` can be resolved. Returns what it failed with.
-async fn wait(record: &Arc<Record>, name: &Name, place: Option<Place>) -> mlua::Result<Option<String>> {
+fn unloaded(name: &Name) -> String {
+    format!("module '{name}' is not loaded and nothing can wait for it here")
+}
+
+type Waited = (Option<String>, Option<Value>);
+
+/// Waits until `name` can be resolved. Returns what it failed with, or what there is in its place.
+async fn wait(lua: &Lua, record: &Arc<Record>, name: &Name, place: Option<Place>) -> mlua::Result<Waited> {
     let vm = record.vm()?;
-    let (Some(world), Some(from)) = (vm.world(), record.instance()) else { return Ok(None) };
+    let (Some(world), Some(from)) = (vm.world(), record.instance()) else { return Ok((None, None)) };
     let answer = match world.resolve(&from, name, place.clone()) {
-        Resolved::Settled(_) | Resolved::Pinned(_) => return Ok(None),
+        Resolved::Settled(_) | Resolved::Pinned(_) => return Ok((None, None)),
         Resolved::Closing => {
             world.settled().await;
-            return Ok(None);
+            return Ok((None, None));
         }
         Resolved::Pending | Resolved::Absent => {
             let importer = record.draft().as_ref().map(|draft| draft.importer.clone());
@@ -165,7 +176,14 @@ async fn wait(record: &Arc<Record>, name: &Name, place: Option<Place>) -> mlua::
             }
         }
     };
-    Ok(answer.err().map(|error| record.raise(error)))
+    let Err(error) = answer else { return Ok((None, None)) };
+    // The app's own module of that name leaves with this reload.
+    if error.message.starts_with(&format!("module `{name}` is missing"))
+        && let Some(value) = builtin::value(lua, record, name)?
+    {
+        return Ok((None, Some(value)));
+    }
+    Ok((Some(record.raise(error)), None))
 }
 
 /// Loads a module that live code asks for by a name nobody could foresee: a reload of its own.

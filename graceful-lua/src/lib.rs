@@ -6,6 +6,7 @@
 // words
 mod error;
 mod scan;
+mod near;
 mod semver;
 mod value;
 // parts
@@ -26,11 +27,17 @@ mod ground;
 // what scripts see
 mod import;
 mod caller;
+mod frame;
 mod fiber;
 mod http;
 mod log;
+mod strict;
+mod checks;
+mod clock;
+mod migration;
 mod register;
 mod own;
+mod class;
 mod control;
 mod api;
 mod builtin;

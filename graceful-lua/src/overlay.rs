@@ -17,6 +17,7 @@ pub(crate) struct Overlay {
     open: Function,
     hold: Function,
     copied: Function,
+    class: Function,
     enter: Function,
     leave: Function,
     pour: Function,
@@ -30,6 +31,7 @@ impl Overlay {
             open: made.get("open")?,
             hold: made.get("hold")?,
             copied: made.get("copied")?,
+            class: made.get("class")?,
             enter: made.get("enter")?,
             leave: made.get("leave")?,
             pour: made.get("pour")?,
@@ -90,6 +92,11 @@ impl Open {
     /// The state was copied, so a failure restores it.
     pub(crate) fn copied(&self, vm: &Vm, state: &Table) -> mlua::Result<()> {
         vm.overlay.copied.call((&self.changes, state))
+    }
+
+    /// New code of `record` fills `class` anew; live code sees it as it was until the commit. Called in a turn.
+    pub(crate) fn class(&self, vm: &Vm, record: &Record, class: &Table) -> mlua::Result<()> {
+        vm.overlay.class.call((&self.changes, record.id, class))
     }
 
     /// What was held back stays in. Called once, under the VM's lock.

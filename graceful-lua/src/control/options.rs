@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use graceful_core::{DrainPolicy, Name, OnBusy, ReloadOptions, Value};
 use mlua::Error;
 
+use crate::near::{meant, nearest};
 use crate::value::from_lua;
 
 const KNOWN: [&str; 8] =
@@ -63,7 +64,9 @@ fn map(of: &str, given: &mlua::Value, known: &[&str]) -> mlua::Result<Vec<(Strin
     match map.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(map.into_iter().collect()),
         Some(key) => {
-            Err(Error::runtime(format!("{of}: unknown option `{key}`; there are: {}", known.join(", "))))
+            let near = nearest(key, known.iter().copied());
+            let near = near.map_or_else(|| format!("; there are: {}", known.join(", ")), meant);
+            Err(Error::runtime(format!("{of}: unknown option `{key}`{near}")))
         }
     }
 }

@@ -118,14 +118,15 @@ fn options_are_checked_by_name_and_type() {
             return (tostring(err):gsub('\\n.*', ''):gsub('^runtime error: ', ''))
         end
         return { try = function() return {
-            try{ forced = true }, try{ force = 1 }, try{ changed = 'a' }, try{ on_busy = 'x' }, try{ drain = 2 }, try(5),
+            try{ forced = true }, try{ colour = 1 }, try{ force = 1 }, try{ changed = 'a' }, try{ on_busy = 'x' }, try{ drain = 2 }, try(5),
         } end }",
     );
     assert_eq!(
         bench.call("try").unwrap(),
         list(
             [
-                "reload: unknown option `forced`; there are: force, changed, load, remove, on_busy, drain",
+                "reload: unknown option `forced`, did you mean `force`?",
+                "reload: unknown option `colour`; there are: force, changed, load, remove, on_busy, drain, check, forgive_before_reload",
                 "reload: option `force` wants a boolean, got integer",
                 "reload: option `changed` wants a list of module names, got `a`",
                 "reload: option `on_busy` wants `join`, `wait` or `refuse`, got `x`",

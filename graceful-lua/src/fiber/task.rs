@@ -38,6 +38,7 @@ pub(crate) struct Task {
     name: Mutex<Option<String>>,
     state: AtomicU8,
     cancelled: AtomicBool,
+    joinable: AtomicBool,
     /// The lease of the turn that runs, so that a task that spins can be told.
     turn: Mutex<Option<Lease>>,
     waker: AtomicWaker,
@@ -59,6 +60,7 @@ impl Task {
             name: Mutex::default(),
             state: AtomicU8::new(WAITING),
             cancelled: AtomicBool::new(false),
+            joinable: AtomicBool::new(true),
             turn: Mutex::default(),
             waker: AtomicWaker::new(),
             end: Mutex::default(),
@@ -87,6 +89,15 @@ impl Task {
 
     pub(crate) fn set_name(&self, name: String) {
         *self.name.lock().unwrap() = Some(name);
+    }
+
+    /// Whether others may wait for its end; they may unless told otherwise.
+    pub(super) fn is_joinable(&self) -> bool {
+        self.joinable.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_joinable(&self, joinable: bool) {
+        self.joinable.store(joinable, Ordering::Relaxed);
     }
 
     /// Its state in one word.

@@ -206,6 +206,23 @@ function overlay.copied(txn, state)
     end
 end
 
+-- From now on all of `class`, which is live, is held back: the new code of `who` finds it empty and fills it.
+function overlay.class(txn, who, class)
+    local held = txn.states[class]
+    if held and held.who == who then return end
+    if not held then
+        held = { target = class, layer = new_layer(), class = true }
+        txn.states[class], txn.held[class] = held, held
+        txn.turn[#txn.turn + 1] = put_in(class, nil, held.layer)
+    end
+    held.who = who
+    for key in next, class do
+        if key ~= '__index' and key ~= '__name' then rawset(class, key, nil) end
+    end
+    rawset(class, '__index', class)
+    setmeta(class, nil)
+end
+
 local function hold_states(txn, who, hook, frames)
     for id, held in next, txn.states do
         if hook and held.copied then
@@ -216,7 +233,8 @@ local function hold_states(txn, who, hook, frames)
     local own = txn.states[who]
     if own then txn.held[who] = own end
     for _, held in next, txn.held do
-        frames[#frames + 1] = put_in(held.target, nil, held.layer, MANY) or put_in_large(held.target, held.layer)
+        local most = not held.class and MANY or nil
+        frames[#frames + 1] = put_in(held.target, nil, held.layer, most) or put_in_large(held.target, held.layer)
     end
 end
 
@@ -230,6 +248,7 @@ function overlay.enter(txn, new, who, hook, generic, own)
         frames[1] = put_in(globals, nil, txn.old, nil, known)
     end
     if own and rawequal(rawget(globals, 'require'), generic) then rawset(globals, 'require', own) end
+    txn.turn = frames
     return frames
 end
 
@@ -239,8 +258,9 @@ function overlay.leave(frames)
     if own and rawequal(rawget(globals, 'require'), own) then rawset(globals, 'require', frames.generic) end
     for index = #frames, 1, -1 do take_out(frames[index], who) end
     for id, held in next, txn.held do
-        if is_empty(held.layer) then txn.held[id] = nil end
+        if is_empty(held.layer) and not held.class then txn.held[id] = nil end
     end
+    txn.turn = nil
 end
 
 -- The commit: what was held back is there to stay.

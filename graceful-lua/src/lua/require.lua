@@ -12,8 +12,12 @@ return function(record)
         local how, value = resolve(record, name)
         while how == WAIT do
             if not isyieldable() then error(value, 2) end
-            local failed = wait(record, name)
+            local failed, instead = wait(record, name)
             if failed then error(failed, 2) end
+            if instead ~= nil then
+                settled[name] = instead
+                return instead
+            end
             how, value = resolve(record, name)
         end
         if how == SETTLED then
