@@ -34,7 +34,6 @@ mod log;
 mod strict;
 mod checks;
 mod clock;
-mod migration;
 mod register;
 mod own;
 mod class;
