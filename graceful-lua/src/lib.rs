@@ -34,6 +34,7 @@ mod log;
 mod strict;
 mod checks;
 mod clock;
+mod migration;
 mod register;
 mod own;
 mod class;

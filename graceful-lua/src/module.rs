@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
-use graceful_core::module::Checkpoint;
+use graceful_core::module::{Checkpoint, Draft};
 use graceful_core::{
-    CallError, DrainPolicy, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value,
+    CallError, DrainPolicy, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module,
+    Value,
 };
 use mlua::{Function, MultiValue, Table};
 
 use crate::checkpoint::LuaCheckpoint;
-
+use crate::migration::LuaDraft;
 use crate::overlay::{Open, Veil};
 use crate::record::Kept;
 use crate::run::{How, Run, Watched};
@@ -217,6 +218,27 @@ impl Module for LuaModule {
         })
     }
 
+    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
+        Ok(Box::new(LuaDraft::of(self.vm(), self.id(), recorded)?))
+    }
+
+    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
+        let (from, to) = cx.step.declared();
+        let mut steps = self.manifest.migrations.steps().iter();
+        let at = steps.position(|step| step.from == *from && step.to == *to);
+        let at = at.ok_or("the module declares no such step")?;
+        own(&draft)?.step(&self.kept, at, cx).await?;
+        Ok(draft)
+    }
+
+    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
+        Ok(Box::new(own(&draft)?.pour(self.id())?))
+    }
+
+    fn save_draft(&self, draft: &Draft) -> Value {
+        own(draft).map(LuaDraft::save).unwrap_or_default()
+    }
+
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
         let vm = self.vm();
         let mut kept = vm.globals.renewed(candidates);
@@ -227,4 +249,8 @@ impl Module for LuaModule {
         });
         kept
     }
+}
+
+fn own(draft: &Draft) -> Result<&LuaDraft, HookError> {
+    draft.downcast_ref().ok_or_else(|| "not a draft of a Lua module".into())
 }

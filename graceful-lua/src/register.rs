@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::manifest::HookSet;
-use graceful_core::{CheckpointMode, Hook, HookCx, ScriptError, Version};
+use graceful_core::{CheckpointMode, Hook, HookCx, Migrations, ScriptError, Version};
 use mlua::{Function, Lua, Table, UserDataRef, Value};
 
+use crate::migration;
 use crate::module::finalize;
+use crate::near;
 use crate::record::{Identity, Record};
 use crate::semver::{self, Semver};
 
@@ -18,10 +20,11 @@ pub(crate) struct Registration {
     pub(crate) hooks: HookSet,
     pub(crate) checkpoint: CheckpointMode,
     pub(crate) drain: bool,
+    pub(crate) migrations: Migrations,
 }
 
 const HOOKS: [&str; 6] = ["init", "finalize", "before_reload", "after_reload", "on_reload", "rollback"];
-const OTHERS: [&str; 3] = ["version", "checkpoint", "drain"];
+const OTHERS: [&str; 4] = ["version", "checkpoint", "drain", "migrations"];
 
 /// The `register_module` of `record`.
 pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
@@ -63,7 +66,7 @@ fn register(lua: &Lua, record: &Arc<Record>, name: &Value, opts: &Value) -> mlua
     if record.draft().is_none() {
         return Ok(Err("register_module is called while its module loads, not later".into()));
     }
-    let (registration, hooks) = match check(lua, record, opts)? {
+    let (registration, hooks, steps) = match check(lua, record, opts)? {
         Err(text) => return Ok(Err(format!("module `{}`, {text}", record.source.name))),
         Ok(checked) => checked,
     };
@@ -88,6 +91,7 @@ fn register(lua: &Lua, record: &Arc<Record>, name: &Value, opts: &Value) -> mlua
     module.raw_set("state", state)?;
     let init: Option<Function> = hooks.raw_get("init")?;
     own.raw_set("hooks", hooks)?;
+    own.raw_set("steps", steps)?;
     own.raw_set("mod", &module)?;
     let mut draft = record.draft();
     let first =
@@ -109,14 +113,14 @@ fn check_name(record: &Record, name: &Value) -> Result<(), String> {
     Err(format!("{} is loaded as `{own}` but registers itself as `{given}`{taken}", record.source.origin))
 }
 
-type Options = Result<(Registration, Table), String>;
+type Options = Result<(Registration, Table, Table), String>;
 
-/// The options, and the hooks among them by their first names.
+/// The options; the hooks among them by their first names, and the functions of the migrations' steps.
 fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
-    let hooks = lua.create_table()?;
+    let (hooks, steps) = (lua.create_table()?, lua.create_table()?);
     let mut registration = Registration::default();
     let opts = match opts {
-        Value::Nil => return Ok(Ok((registration, hooks))),
+        Value::Nil => return Ok(Ok((registration, hooks, steps))),
         Value::Table(opts) => opts,
         other => return Ok(Err(format!("expected a table of options, got {}", other.type_name()))),
     };
@@ -126,6 +130,13 @@ fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
             return Ok(Err(format!("options have names, got {}", key.type_name())));
         };
         let key = key.to_string_lossy();
+        if key == "migrations" {
+            match migration::read(lua, &value, &steps)? {
+                Ok(migrations) => registration.migrations = migrations,
+                Err(text) => return Ok(Err(text)),
+            }
+            continue;
+        }
         if let Err(text) = option(record, &key, &value, &mut registration, &hooks)? {
             return Ok(Err(text));
         }
@@ -133,7 +144,10 @@ fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
     if registration.checkpoint == CheckpointMode::Own && !registration.hooks.rollback {
         return Ok(Err("option `checkpoint`: 'own' needs a `rollback` hook".into()));
     }
-    Ok(Ok((registration, hooks)))
+    if registration.version.is_none() && !registration.migrations.is_empty() {
+        return Ok(Err("option `migrations`: they need the option `version`".into()));
+    }
+    Ok(Ok((registration, hooks, steps)))
 }
 
 fn option(
@@ -182,8 +196,7 @@ fn option(
             }
         }
         unknown => {
-            let nearest =
-                nearest(unknown).map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
+            let nearest = nearest(unknown).map(near::meant).unwrap_or_default();
             return Ok(Err(format!("unknown option `{unknown}`{nearest} ({})", record.source.origin)));
         }
     }
@@ -191,25 +204,7 @@ fn option(
 }
 
 fn nearest(unknown: &str) -> Option<&'static str> {
-    let all = HOOKS.iter().chain(&OTHERS);
-    let near = all.map(|known| (distance(unknown, known), *known)).min();
-    near.filter(|(distance, known)| *distance <= 1 + known.len() / 4).map(|(_, known)| known)
-}
-
-/// How many letters must change to make `a` of `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    near::nearest(unknown, HOOKS.iter().chain(&OTHERS).copied())
 }
 
 /// `init` ran to its end: if the start fails after this, `finalize` undoes it.

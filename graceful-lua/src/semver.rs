@@ -18,11 +18,16 @@ pub(crate) fn read(value: &Value) -> Result<Version, String> {
     {
         return Ok(version.0.clone());
     }
-    Version::from_value(&from_lua(value)?).map_err(|error| error.to_string())
+    let plain = from_lua(value).ok().filter(|_| !value.is_nil());
+    let plain = plain.ok_or_else(|| format!("expected a version, got {}", value.type_name()))?;
+    Version::from_value(&plain).map_err(|error| error.to_string())
 }
 
-/// `semver(maj, min, patch)`.
+/// `semver(maj, min, patch)`, and of any form of a version.
 pub(crate) fn make(_: &Lua, (major, minor, patch): (Value, Value, Value)) -> mlua::Result<Semver> {
+    if minor.is_nil() && patch.is_nil() && !matches!(major, Value::Integer(_) | Value::Number(_)) {
+        return read(&major).map(Semver).map_err(|text| mlua::Error::runtime(format!("semver: {text}")));
+    }
     let part = |value: &Value, name: &str| match value {
         Value::Integer(part) if *part >= 0 => Ok(*part as u64),
         Value::Number(part) if *part >= 0.0 && part.fract() == 0.0 => Ok(*part as u64),
@@ -76,7 +81,20 @@ mod tests {
         for text in ["return '1.2'", "return {1, 2}", "return 1", "return {1, 2, -3}", "return {}"] {
             assert!(read(&lua.load(text).eval().unwrap()).is_err(), "{text}");
         }
-        for text in ["semver(1, 2)", "semver(-1, 0, 0)", "semver(1.5, 0, 0)", "semver('a', 0, 0)"] {
+        for text in ["semver('1.2.3')", "semver({1, 2, 3})", "semver(semver(1, 2, 3))"] {
+            let text = format!("return tostring({text})");
+            assert_eq!(lua.load(&text).eval::<String>().unwrap(), "1.2.3", "{text}");
+        }
+        for text in [
+            "semver()",
+            "semver(1)",
+            "semver('1.2')",
+            "semver(print)",
+            "semver(1, 2)",
+            "semver(-1, 0, 0)",
+            "semver(1.5, 0, 0)",
+            "semver('a', 0, 0)",
+        ] {
             assert!(lua.load(text).exec().is_err(), "{text}");
         }
     }

@@ -83,6 +83,7 @@ impl LuaTxn {
             manifest.hooks = registration.hooks;
             manifest.checkpoint = registration.checkpoint;
             manifest.drain = registration.drain;
+            manifest.migrations = registration.migrations;
         }
         let exports: Value = self.vm.table(record.id)?.raw_get("exports")?;
         if let Value::Table(exports) = exports {
