@@ -2,17 +2,14 @@
 
 mod builder;
 mod dirty;
+mod drive;
 mod ending;
 mod last;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 
 use crate::changes::{Backends, Changes, Inputs, Load, compute};
 use crate::clock::Clock;
@@ -72,6 +69,9 @@ impl Inner {
             return Err(self.refuse(ReloadErrorKind::Stopped));
         }
         if let Some(running) = slot.clone() {
+            if let Some(hung) = running.ticket.hangs() {
+                return Err(self.refuse(*hung.kind));
+            }
             let abandoned = running.ticket.is_abandoned();
             return match options.on_busy {
                 _ if abandoned => Ok((running, false)),
@@ -79,7 +79,7 @@ impl Inner {
                 // Who wants a reload is not served by a check, nor the other way round.
                 OnBusy::Join if running.ticket.check != options.check => Ok((running, false)),
                 OnBusy::Join => {
-                    running.ticket.drivers.fetch_add(1, Ordering::AcqRel);
+                    running.ticket.waiters.fetch_add(1, Ordering::AcqRel);
                     Ok((running, true))
                 }
                 OnBusy::Refuse => Err(self.refuse(ReloadErrorKind::Busy)),
@@ -89,15 +89,10 @@ impl Inner {
         let mut options = options.clone();
         self.dirty.lock().unwrap().add_to(&mut options);
         let transaction = Transaction::new(self.clone(), options, ticket.clone());
-        let (engine, check) = (self.clone(), ticket.check);
-        let outcome: BoxFuture<'static, Outcomes> = Box::pin(async move {
-            let result = AssertUnwindSafe(transaction.run()).catch_unwind().await;
-            let result = result.unwrap_or_else(|panic| Err(engine.panicked(&panic)));
-            engine.finished(&result, check);
-            result
-        });
-        let running = Running { ticket, outcome: outcome.shared() };
+        let (running, drive) = self.driven(transaction, ticket);
         *slot = Some(running.clone());
+        drop(slot);
+        self.start(&running, drive);
         Ok((running, true))
     }
 
@@ -182,9 +177,11 @@ impl Inner {
 
     pub(crate) fn state(&self) -> EngineState {
         if let Some(ended) = self.is_ending() {
-            if ended { EngineState::Stopped } else { EngineState::Stopping }
-        } else if self.running.lock().unwrap().is_some() {
-            EngineState::Reloading
+            return if ended { EngineState::Stopped } else { EngineState::Stopping };
+        }
+        if let Some(running) = &*self.running.lock().unwrap() {
+            let hangs = running.ticket.hangs().is_some();
+            if hangs { EngineState::Stuck } else { EngineState::Reloading }
         } else if self.stuck.load(Ordering::Acquire) {
             EngineState::Stuck
         } else {
@@ -213,7 +210,7 @@ impl Engine {
     /// # Errors
     /// [`ReloadError`]: why, whose fault, in which phase, and whether the old code serves.
     pub fn reload(&self, options: ReloadOptions) -> Reload {
-        Reload { engine: self.0.clone(), options: Some(options), running: None, done: false }
+        Reload { engine: self.0.clone(), options: Some(options), waits: None, done: false }
     }
 
     /// What [`reload`](Engine::reload) would do, without any effect.

@@ -200,6 +200,16 @@ pub enum ReloadErrorKind {
     /// The engine is shut down, or was while the reload ran.
     #[error("the engine is shut down")]
     Stopped,
+    /// Code of a module keeps its thread, and nothing can interrupt it.
+    #[error("the {what} of module `{module}` runs code that cannot be interrupted, for {lasts:.1?} now")]
+    Hung {
+        /// The module.
+        module: Name,
+        /// What of it: `top level`, a hook's name.
+        what: &'static str,
+        /// For how long, when that was found.
+        lasts: Duration,
+    },
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
@@ -249,7 +259,13 @@ impl ReloadError {
         use ReloadErrorKind::*;
         matches!(
             *self.kind,
-            DrainTimeout { .. } | StillHeld { .. } | Unsettled { .. } | Busy | Nested | Abandoned
+            DrainTimeout { .. }
+                | StillHeld { .. }
+                | Unsettled { .. }
+                | Hung { .. }
+                | Busy
+                | Nested
+                | Abandoned
         )
     }
 }

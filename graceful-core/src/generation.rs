@@ -14,6 +14,7 @@ use crate::lease::Lease;
 use crate::module::{Compiled, Module};
 use crate::scope::{Scope, Table};
 use crate::source::{Name, Source};
+use crate::watch::Watch;
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
 pub struct Instance {
@@ -110,6 +111,7 @@ pub struct World {
     pub(crate) graph: Mutex<Graph>,
     pub(crate) in_flight: RwLock<InFlight>,
     pub(crate) reload: AtomicU64,
+    pub(crate) watch: Arc<Watch>,
     /// The reload that runs; 0 outside of one.
     pub(crate) in_reload: AtomicU64,
     /// How long a call waits at a gate.
@@ -126,10 +128,11 @@ pub struct World {
 }
 
 impl World {
-    pub(crate) fn new(clock: Arc<dyn Clock>, call_wait: Duration) -> Arc<Self> {
+    pub(crate) fn new(clock: Arc<dyn Clock>, call_wait: Duration, grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             gate: Arc::default(),
             events: Arc::default(),
+            watch: Watch::new(clock.clone(), grace),
             clock,
             table: Arc::default(),
             modules: RwLock::default(),

@@ -77,7 +77,8 @@ impl HookRun<'_> {
             }
         });
         let flat = async move { call.await.unwrap_or_else(|cancelled| Err(cancelled.to_string().into())) };
-        let result = bounded(world, budget, flat).await;
+        let watched = world.watch.over(&instance.name, hook.as_str(), budget, flat);
+        let result = bounded(world, budget, watched).await;
         let late = |error: HookError| {
             if error.timeout { HookFailure::Late(budget) } else { HookFailure::Failed(error) }
         };

@@ -71,7 +71,9 @@ impl Journal {
                     undone.note(world, &new.name, "init", result.map_err(|error| error.to_string()));
                 }
                 Entry::Registered { module, finalize } => {
-                    let result = bounded(world, budget, registered(world, &module, old, finalize)).await;
+                    let finalizing = registered(world, &module, old, finalize);
+                    let finalizing = world.watch.over(&module, "finalize", budget, finalizing);
+                    let result = bounded(world, budget, finalizing).await;
                     undone.note(world, &module, "init", result.map_err(|error| error.to_string()));
                 }
             }
@@ -123,7 +125,8 @@ async fn undo_suspend(
 ) {
     let Some(module) = old.module() else { return };
     if let Some(checkpoint) = checkpoint.filter(|_| !is_planted(Bug::StateNotRestored)) {
-        let result = bounded(world, budget, module.restore(checkpoint)).await;
+        let restoring = world.watch.over(&old.name, "restore", budget, module.restore(checkpoint));
+        let result = bounded(world, budget, restoring).await;
         undone.note(world, &old.name, "state", result.map_err(|error| error.to_string()));
     }
     if began && module.manifest().hooks.rollback {

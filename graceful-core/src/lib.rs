@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod limits;
 // parts
 pub mod clock;
+mod watch;
 pub mod graph;
 pub mod gate;
 pub mod intent;

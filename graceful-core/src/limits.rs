@@ -20,6 +20,9 @@ pub struct Limits {
     pub retire: Duration,
     /// How often a plan is widened because an edge into it was born while it was staged.
     pub widen: usize,
+    /// How much longer than it may a top level or a hook can keep its thread before the reload is said to be stuck:
+    /// it runs code that nothing interrupts.
+    pub grace: Duration,
 }
 
 impl Default for Limits {
@@ -32,6 +35,7 @@ impl Default for Limits {
             held_wait: Duration::from_secs(1),
             retire: Duration::from_secs(5),
             widen: 3,
+            grace: Duration::from_secs(1),
         }
     }
 }

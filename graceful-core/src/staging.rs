@@ -202,7 +202,9 @@ impl Staging {
         let deadline = self.world.clock.sleep(self.budget);
         let (world, budget) = (self.world.clone(), self.budget);
         Box::pin(async move {
-            let work = AssertUnwindSafe(lease.scope(async move { txn.stage(cx).await })).catch_unwind();
+            let work = lease.scope(async move { txn.stage(cx).await });
+            let work =
+                AssertUnwindSafe(world.watch.over(&instance.name, "top level", budget, work)).catch_unwind();
             let module = match select(Box::pin(work), deadline).await {
                 Either::Left((Ok(Ok(result)), _)) => result?,
                 Either::Left((Ok(Err(cancelled)), _)) => {

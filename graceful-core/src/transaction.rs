@@ -97,16 +97,14 @@ impl Transaction {
     /// left to do after the commit, or back.
     pub(crate) async fn run(mut self) -> Result<Report, ReloadError> {
         self.world.emit(EventKind::ReloadStarted);
-        let (ticket, gate) = (self.ticket.clone(), self.world.gate.clone());
+        let ticket = self.ticket.clone();
         let abandoned = ticket.abandoned();
         let forward = Box::pin(self.forward());
         let result = match select(abandoned, forward).await {
-            Either::Left(((), forward)) => {
-                drop(forward);
-                Err(if gate.is_closed() { Failure::Stopped } else { Failure::Abandoned })
-            }
-            Either::Right((result, _)) => result,
+            Either::Left(_) => None,
+            Either::Right((result, _)) => Some(result),
         };
+        let result = result.unwrap_or_else(|| Err(self.given_up()));
         let result = match result {
             Ok(Reached::Committed) => {
                 self.retire().await;
@@ -145,20 +143,38 @@ impl Transaction {
             }
             self.again(born, &mut widened)?;
         }
+        self.wanted()?;
         self.validate()?;
         if self.options.check {
             return Ok(Reached::Validated);
         }
         self.drain().await?;
         self.suspend().await?;
-        if is_planted(Bug::EarlyCommit) {
-            self.commit();
+        if !is_planted(Bug::EarlyCommit) {
             self.activate().await?;
-            return Ok(Reached::Committed);
         }
-        self.activate().await?;
+        if !self.ticket.may_commit() {
+            return Err(self.given_up());
+        }
         self.commit();
+        if is_planted(Bug::EarlyCommit) {
+            self.activate().await?;
+        }
         Ok(Reached::Committed)
+    }
+
+    /// Why it goes back although nothing failed.
+    fn given_up(&self) -> Failure {
+        match self.ticket.hangs() {
+            Some(hung) => *hung.kind,
+            None if self.world.gate.is_closed() => Failure::Stopped,
+            None => Failure::Abandoned,
+        }
+    }
+
+    /// Whether anybody still wants it: code that kept its thread for long may have come back meanwhile.
+    fn wanted(&self) -> Result<(), Failure> {
+        if self.ticket.is_abandoned() { Err(self.given_up()) } else { Ok(()) }
     }
 
     async fn retire(&mut self) {
@@ -236,6 +252,7 @@ impl Transaction {
         }
         self.end_phase(true);
         self.phase = Some((phase, self.world.clock.now()));
+        self.ticket.enters(phase);
         self.world.emit(EventKind::PhaseStarted { phase });
     }
 

@@ -103,13 +103,14 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
         Unsettled { module: module.clone() },
         Clash { kind: text(), key: text(), first: module.clone(), second: module.clone() },
         InUse { module: module.clone(), dependents: vec![module.clone()] },
-        NoModule { module },
+        NoModule { module: module.clone() },
         StalePlan,
         Busy,
         Nested,
         Abandoned,
         Internal { message: "no".into() },
         Stopped,
+        Hung { module, what: "top level", lasts: Duration::ZERO },
     ]
 }
 

@@ -651,6 +651,46 @@ fn call_04_a_call_that_keeps_the_vm_from_the_new_top_level_is_cancelled_if_the_p
     }
 }
 
+/// A pattern match in C that takes some seconds, at a top level.
+#[test]
+fn tx_06_a_pattern_match_at_a_top_level_is_told_as_stuck_and_undone_when_it_ends() {
+    let app = App::started(&[("main", "return { n = function() return 1 end }")]);
+    let one = "local n = ... local s = ('a'):rep(n) string.find(s, ('a?'):rep(n) .. ('a'):rep(n) .. 'b')";
+    // How long a text takes differs by machine: one that takes about a second, and from there on twice as long a letter.
+    let mut letters = 14;
+    let lua = mlua::Lua::new();
+    let match_of = lua.load(one).into_function().unwrap();
+    loop {
+        let began = Instant::now();
+        match_of.call::<()>(letters).unwrap();
+        if began.elapsed() > Duration::from_millis(400) {
+            break;
+        }
+        letters += 1;
+    }
+    let slow = format!(
+        "{} return {{ n = function() return 2 end }}",
+        one.replace("...", &(letters + 3).to_string())
+    );
+    app.put("main", &slow);
+    let began = Instant::now();
+    let error = app.reload().unwrap_err();
+    assert!(error.is_stuck() && error.kind.code().0 == "GR0120", "{error:?}");
+    assert_eq!(error.module().map(|module| module.as_str()), Some("main"));
+    let answered = began.elapsed();
+    assert_eq!(app.engine.status().state, graceful_core::status::EngineState::Stuck);
+    let refused = app.reload().unwrap_err();
+    assert_eq!((refused.code().0, refused.report.outcome), ("GR0120", Outcome::Refused));
+    while app.engine.status().state != graceful_core::status::EngineState::Idle {
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", app.engine.status());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(answered < began.elapsed(), "it was answered before the match ended");
+    assert_eq!(app.call("main", "n"), int(1));
+    app.edit("main", "return { n = function() return 3 end }").unwrap();
+    assert_eq!(app.call("main", "n"), int(3));
+}
+
 #[test]
 fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
     let builder = LuaBackend::builder().turn_limit(Duration::from_millis(100));

@@ -3,7 +3,7 @@
 mod puppet;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use graceful_core::*;
@@ -183,9 +183,13 @@ fn call_01_a_lease_that_ends_with_its_turn_lets_the_thread_ask_for_its_lease() {
     assert!(asked.load(Ordering::SeqCst));
 }
 
-/// A call into `main` that asks for a reload and waits for it, parked.
-fn asks(theatre: &Theatre, went_on: &Arc<AtomicBool>) -> graceful_testkit::Pending<Result<u64, CallError>> {
-    let went_on = went_on.clone();
+/// A call into `main` that asks for a reload and waits for it, parked, and for `tries`.
+fn asks(
+    theatre: &Theatre,
+    tries: &Arc<AtomicBool>,
+    went_on: &Arc<AtomicBool>,
+) -> graceful_testkit::Pending<Result<u64, CallError>> {
+    let (tries, went_on) = (tries.clone(), went_on.clone());
     let call = Lease::open(&theatre.engine.world().gate, &"main".into(), LeaseKind::Call).unwrap();
     let reload = theatre.time.spawn(theatre.engine.reload(ReloadOptions::default()));
     let inner = call.clone();
@@ -193,7 +197,11 @@ fn asks(theatre: &Theatre, went_on: &Arc<AtomicBool>) -> graceful_testkit::Pendi
     let asked = async move {
         futures_util::future::poll_fn(|cx| {
             cx.waker().wake_by_ref();
-            if reload.is_done() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            if reload.is_done() && tries.load(Ordering::SeqCst) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
         })
         .await;
         inner.set_parked(false);
@@ -207,8 +215,10 @@ fn asks(theatre: &Theatre, went_on: &Arc<AtomicBool>) -> graceful_testkit::Pendi
 fn hook_04_a_caller_does_not_go_on_in_the_middle_of_the_next_reload() {
     let theatre = theatre();
     let went_on = Arc::new(AtomicBool::new(false));
-    let caller = asks(&theatre, &went_on);
+    let tries = Arc::new(AtomicBool::new(false));
+    let caller = asks(&theatre, &tries, &went_on);
     let (sleep, seen) = (theatre.sleeper(ms(50)), went_on.clone());
+    let runs = Arc::new(AtomicUsize::new(0));
     let during = Arc::new(AtomicBool::new(false));
     let note = during.clone();
     theatre.set("main", Play::plain().requires(&["db"]));
@@ -216,6 +226,8 @@ fn hook_04_a_caller_does_not_go_on_in_the_middle_of_the_next_reload() {
         "db",
         db().hook("after_reload", move |_| {
             let (sleep, seen, note) = (sleep(), seen.clone(), note.clone());
+            // In the middle of the second reload.
+            tries.fetch_or(runs.fetch_add(1, Ordering::SeqCst) == 1, Ordering::SeqCst);
             async move {
                 let before = seen.load(Ordering::SeqCst);
                 sleep.await;

@@ -2,14 +2,12 @@
 
 mod puppet;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::{Either, select};
 use graceful_core::*;
 use graceful_testkit::{ClockKind, Time, Trace};
 use puppet::{Play, Puppet, Script};
@@ -104,24 +102,22 @@ impl Stage {
         self.time.block_on(self.engine.reload(ReloadOptions::default()))
     }
 
-    /// Polls a reload `polls` times and drops it; whether it ended by itself.
-    fn drop_after(&self, polls: usize) -> bool {
-        let mut reload = pin!(Some(self.engine.reload(ReloadOptions::default())));
-        let mut left = polls;
-        self.time.block_on(poll_fn(|cx| {
-            if left == 0 {
-                return Poll::Ready(false);
-            }
-            left -= 1;
-            reload.as_mut().as_pin_mut().unwrap().poll(cx).map(|_| true)
-        }))
+    /// Drops a reload after `wait`; whether it ended by itself before that.
+    fn drop_after(&self, wait: Duration) -> bool {
+        let (reload, late) = (self.engine.reload(ReloadOptions::default()), self.time.clock().sleep(wait));
+        self.time.block_on(async { matches!(select(reload, late).await, Either::Left(_)) })
     }
+}
+
+/// Between two places where it waits: every step here takes ten milliseconds.
+fn moment(n: u64) -> Duration {
+    Duration::from_millis(10 * n + 5)
 }
 
 #[test]
 fn tx_09_a_reload_dropped_at_any_wait_is_undone_before_the_next_call() {
     let mut places = 0;
-    for polls in 1.. {
+    for n in 0.. {
         let stage = Stage::new(ClockKind::Manual);
         stage.puppet.set("main", Play::plain().requires(&["a"]));
         stage.puppet.set("a", stage.counter("1.0.0", 1));
@@ -130,16 +126,16 @@ fn tx_09_a_reload_dropped_at_any_wait_is_undone_before_the_next_call() {
         stage.puppet.set("a", stage.counter("2.0.0", 1));
         stage.puppet.set("b", stage.fresh());
         stage.puppet.set("c", stage.fresh());
-        let ended = stage.drop_after(polls);
+        let ended = stage.drop_after(moment(n));
         let seen = stage.time.block_on(stage.engine.call("a", "get", vec![])).unwrap();
         if ended || stage.engine.status().generation == 2 {
             assert_eq!(seen, Value::Int(22));
             break;
         }
         places += 1;
-        assert_eq!(seen, Value::Int(0), "dropped at poll {polls}\n{}", stage.trace.text());
+        assert_eq!(seen, Value::Int(0), "dropped at moment {n}\n{}", stage.trace.text());
         stage.time.settle();
-        assert_eq!(stage.inits.load(Ordering::SeqCst), 0, "dropped at poll {polls}");
+        assert_eq!(stage.inits.load(Ordering::SeqCst), 0, "dropped at moment {n}");
         stage.reload().unwrap();
         let seen = stage.time.block_on(stage.engine.call("a", "get", vec![])).unwrap();
         assert_eq!((seen, stage.inits.load(Ordering::SeqCst)), (Value::Int(22), 2));
@@ -170,7 +166,7 @@ fn tx_09_a_dropped_start_finalizes_what_was_initialised_while_it_registered() {
         .natives()
         .set("base", &[], move |_| Ok(Native::new("1.0.0").lifecycle(hooks, Counted(inits.clone()))));
     stage.puppet.set("main", stage.counter("1.0.0", 1).requires(&["base"]));
-    assert!(!stage.drop_after(1));
+    assert!(!stage.drop_after(moment(0)));
     stage.puppet.set("main", Play::plain().requires(&["base"]));
     stage.reload().unwrap();
     assert_eq!(stage.inits.load(Ordering::SeqCst), 1);
@@ -183,7 +179,7 @@ fn tx_09_after_a_drop_nothing_has_to_come_for_the_undo() {
     stage.reload().unwrap();
     stage.puppet.set("main", stage.counter("2.0.0", 1));
     let shut =
-        (1..).find(|polls| !stage.drop_after(*polls) && stage.engine.world().gate.is_frozen(&"main".into()));
+        (0..).find(|n| !stage.drop_after(moment(*n)) && stage.engine.world().gate.is_frozen(&"main".into()));
     assert!(shut.is_some());
     let world = stage.engine.world().clone();
     let settled = stage.time.spawn(async move { world.settled().await });
@@ -259,7 +255,7 @@ fn tx_09_a_reload_dropped_after_its_commit_still_retires_what_it_replaced() {
     );
     stage.reload().unwrap();
     stage.puppet.set("main", Play::plain());
-    assert!(!stage.drop_after(1), "it waits in finalize");
+    assert!(!stage.drop_after(moment(0)), "it waits in finalize");
     assert_eq!(stage.engine.status().generation, 2);
     stage.time.pass(Duration::from_secs(1));
     assert_eq!(*log.lock().unwrap(), ["released"]);

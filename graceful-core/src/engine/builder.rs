@@ -76,7 +76,7 @@ impl EngineBuilder {
 
     /// The engine, with an empty world. [`Engine::reload`] starts it.
     pub fn build(mut self) -> Engine {
-        let world = World::new(self.clock, self.limits.call_wait);
+        let world = World::new(self.clock, self.limits.call_wait, self.limits.grace);
         self.observers.into_iter().for_each(|observer| world.events.subscribe(observer));
         self.backends.push(self.natives.clone());
         let backends = self.backends.into_iter().map(|backend| (backend.name().to_owned(), backend));

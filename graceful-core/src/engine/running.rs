@@ -2,30 +2,51 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use event_listener::{Event as Signal, EventListener};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Either, Shared, select};
 
 use super::{Inner, Outcomes};
-use crate::lease::Lease;
+use crate::event::Phase;
+use crate::failure::ReloadError;
 use crate::report::ReloadOptions;
 
-/// The reload that runs. The engine owns it; whoever waits for it drives it.
+/// The reload that runs. The engine owns it, and a task of the host's drives it.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) ticket: Arc<Ticket>,
+    /// How it ends; waiting for it drives nothing.
     pub(crate) outcome: Shared<BoxFuture<'static, Outcomes>>,
 }
 
+impl Running {
+    /// Its end, or that it hangs.
+    fn answer(&self) -> BoxFuture<'static, Outcomes> {
+        let (hung, outcome) = (self.ticket.clone().hung(), self.outcome.clone());
+        Box::pin(async move {
+            match select(outcome, hung).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right((error, _)) => Err(error),
+            }
+        })
+    }
+}
+
+/// Where a reload may still go.
+const FORWARD: u8 = 0;
+const BACK: u8 = 1;
+const COMMITS: u8 = 2;
+
 /// Counts who waits for a reload. When the last one goes away, the reload goes back instead of forward.
-#[derive(Default)]
 pub(crate) struct Ticket {
-    pub(super) drivers: AtomicUsize,
-    gone: AtomicBool,
+    pub(super) waiters: AtomicUsize,
+    way: AtomicU8,
+    phase: Mutex<Phase>,
+    hung: Mutex<Option<ReloadError>>,
     signal: Signal,
     /// It goes no further than *validate*.
     pub(super) check: bool,
@@ -33,17 +54,54 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     pub(super) fn of_one(check: bool) -> Self {
-        Self { drivers: AtomicUsize::new(1), check, ..Self::default() }
+        let (waiters, way, phase) = (AtomicUsize::new(1), AtomicU8::new(FORWARD), Mutex::new(Phase::Plan));
+        Self { waiters, way, phase, hung: Mutex::default(), signal: Signal::new(), check }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.way.load(Ordering::Acquire) == BACK
     }
 
-    /// From now on the reload goes back.
+    /// From now on the reload goes back, unless it commits already.
     pub(super) fn give_up(&self) {
-        self.gone.store(true, Ordering::Release);
+        let _ = self.way.compare_exchange(FORWARD, BACK, Ordering::AcqRel, Ordering::Acquire);
         self.signal.notify(usize::MAX);
+    }
+
+    /// Whether nobody gave it up; from now on nobody can.
+    pub(crate) fn may_commit(&self) -> bool {
+        self.way.compare_exchange(FORWARD, COMMITS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(crate) fn enters(&self, phase: Phase) {
+        *self.phase.lock().unwrap() = phase;
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.lock().unwrap()
+    }
+
+    /// Answers everybody who waits: it hangs. It goes back as soon as it can.
+    pub(super) fn hang(&self, error: ReloadError) {
+        *self.hung.lock().unwrap() = Some(error);
+        self.give_up();
+    }
+
+    pub(crate) fn hangs(&self) -> Option<ReloadError> {
+        self.hung.lock().unwrap().clone()
+    }
+
+    /// Ends when it is known to hang.
+    fn hung(self: Arc<Self>) -> BoxFuture<'static, ReloadError> {
+        Box::pin(async move {
+            loop {
+                let listener: EventListener = self.signal.listen();
+                if let Some(error) = self.hangs() {
+                    return error;
+                }
+                listener.await;
+            }
+        })
     }
 
     /// Ends when nobody waits for the reload any more.
@@ -60,14 +118,13 @@ impl Ticket {
     }
 }
 
-/// A reload under way. Dropping it before it is done makes the reload go back: the engine owns what must be
-/// undone, gates stay shut, and whoever comes next (a task of the host, a call, another reload) drives the undo to its
-/// end.
+/// A reload under way. It begins when it is first polled. Dropping it before it is done makes the reload go back: the
+/// engine owns what must be undone, gates stay shut, and a task of the host's drives the undo to its end.
 #[must_use = "a reload does nothing unless it is awaited"]
 pub struct Reload {
     pub(super) engine: Arc<Inner>,
     pub(super) options: Option<ReloadOptions>,
-    pub(super) running: Option<Running>,
+    pub(super) waits: Option<(Running, BoxFuture<'static, Outcomes>)>,
     pub(super) done: bool,
 }
 
@@ -77,18 +134,22 @@ impl Future for Reload {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcomes> {
         let this = &mut *self;
         loop {
-            if let Some(running) = &mut this.running {
-                let joined = this.options.is_none();
-                let Poll::Ready(result) = running.outcome.poll_unpin(cx) else {
+            if let Some((running, answer)) = &mut this.waits {
+                let Poll::Ready(result) = answer.poll_unpin(cx) else {
                     return Poll::Pending;
                 };
-                if !joined {
+                let joined = this.options.is_none();
+                if !joined && running.ticket.hangs().is_none() {
                     // It was another's: now it is this one's turn.
-                    this.running = None;
+                    this.waits = None;
                     continue;
                 }
                 this.done = true;
-                return Poll::Ready(result);
+                return Poll::Ready(if joined {
+                    result
+                } else {
+                    result.map_err(|hung| this.engine.refuse(*hung.kind))
+                });
             }
             let options = this.options.as_ref().expect("options stay until the reload is this one's own");
             match this.engine.start_or_join(options) {
@@ -99,12 +160,9 @@ impl Future for Reload {
                 Ok((running, own)) => {
                     if own {
                         this.options = None;
-                        if Lease::current().is_some_and(|lease| lease.is_parked()) {
-                            // Parked, its caller may be stopped by the very freeze of this reload.
-                            this.engine.world.clock.spawn(Box::pin(running.outcome.clone().map(drop)));
-                        }
                     }
-                    this.running = Some(running);
+                    let answer = running.answer();
+                    this.waits = Some((running, answer));
                 }
             }
         }
@@ -113,22 +171,14 @@ impl Future for Reload {
 
 impl Drop for Reload {
     fn drop(&mut self) {
-        let Some(running) = self.running.take().filter(|_| !self.done && self.options.is_none()) else {
+        let Some((running, _)) = self.waits.take().filter(|_| !self.done && self.options.is_none()) else {
             return;
         };
         // Under the lock in which others join, so that nobody joins what is being given up.
         let joining = self.engine.running.lock().unwrap();
-        let last = running.ticket.drivers.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last {
-            running.ticket.gone.store(true, Ordering::Release);
+        if running.ticket.waiters.fetch_sub(1, Ordering::AcqRel) == 1 {
+            running.ticket.give_up();
         }
         drop(joining);
-        if last && running.outcome.peek().is_none() {
-            running.ticket.give_up();
-            // Callers at the gates are told to look: they drive the undo. So that frozen tasks and requires
-            // that wait need no caller to come, the host's tasks do too.
-            self.engine.world.gate.announce();
-            self.engine.world.clock.spawn(Box::pin(running.outcome.map(drop)));
-        }
     }
 }

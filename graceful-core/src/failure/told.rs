@@ -29,6 +29,7 @@ impl ReloadErrorKind {
             Abandoned => "GR0117",
             Internal { .. } => "GR0118",
             Stopped => "GR0119",
+            Hung { .. } => "GR0120",
             Migration { .. } => "GR0121",
             MigrationTimeout { .. } => "GR0122",
             NoMigration { .. } => "GR0123",
@@ -54,6 +55,7 @@ impl ReloadErrorKind {
             | StillHeld { module, .. }
             | Unsettled { module }
             | InUse { module, .. }
+            | Hung { module, .. }
             | NoModule { module } => Some(module),
             Clash { second, .. } => Some(second),
             Cycle { path } => path.first(),

@@ -42,6 +42,9 @@ impl Transaction {
             world.gate.commit(generation, || dropped = Some(world.table.swap(&mut hand_on)));
         };
         let txns: Vec<_> = staging.txns.values().collect();
+        let first = staging.staged.first().map(|instance| &instance.name);
+        let first = first.or_else(|| changes.leaving.keys().next()).expect("it changes something");
+        let _holds = world.watch.hold(first, "commit", self.engine.limits.stage);
         commit_nested(&txns, &mut swap);
         drop(dropped);
         world.gate.announce();

@@ -11,7 +11,7 @@ use super::{Failure, Transaction};
 use crate::event::{EventKind, Phase};
 use crate::gate::{Generation, LeaseKind};
 use crate::generation::Instance;
-use crate::hook::HookRun;
+use crate::hook::{HookRun, bounded};
 use crate::journal::Entry;
 use crate::lifecycle::{Hook, HookError};
 use crate::manifest::CheckpointMode;
@@ -129,7 +129,8 @@ impl Transaction {
             return Ok(());
         }
         let module = old.module().expect("a live module is loaded").clone();
-        let copied = crate::hook::bounded(&self.world, self.left(), module.checkpoint()).await;
+        let copying = self.world.watch.over(name, "checkpoint", self.left(), module.checkpoint());
+        let copied = bounded(&self.world, self.left(), copying).await;
         let failed = |error: HookError| Failure::Checkpoint { module: name.clone(), reason: error.message };
         let copy = copied.map_err(failed)?;
         let unrestorable = module.unrestorable(&copy);
@@ -180,6 +181,7 @@ impl Transaction {
         hook: Hook,
         generation: Generation,
     ) -> Result<(), Failure> {
+        self.wanted()?;
         let budget = self.engine.limits.hook.min(self.left());
         let intents = self.staging.as_ref().map(|staging| staging.intents.clone());
         let run = HookRun { instance, hook, generation, budget };

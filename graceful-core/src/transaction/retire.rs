@@ -62,8 +62,12 @@ async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
 }
 
 async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
+    let budget = tx.engine.limits.retire;
     for resource in old.scope.close() {
-        let error = bounded(&tx.world, tx.engine.limits.retire, resource.release()).await.err();
+        let error =
+            bounded(&tx.world, budget, tx.world.watch.over(&old.name, "release", budget, resource.release()))
+                .await
+                .err();
         let (kind, key) = (resource.kind().to_owned(), resource.key());
         if let Some(error) = &error {
             tx.warn(

@@ -39,7 +39,7 @@ fn scope_01_what_a_top_level_starts_runs_at_commit_and_belongs_to_the_module() {
 fn scope_03_a_kept_fiber_is_taken_over_and_takes_a_new_lease_at_each_turn() {
     let app = "local fiber = require 'fiber'
         state.fib = state.fib or fiber.new(function()
-            while true do state.seen = config() fiber.sleep(1) end
+            while true do state.seen = config and config() fiber.sleep(1) end
         end)
         return { stop = function() state.fib:cancel() end, status = function() return state.fib:status() end }";
     let bench = Bench::new(&[("app", app)]);
