@@ -38,7 +38,8 @@ impl StepRun<'_> {
         let started = world.clock.now();
         let call = lease.scope(async move { module.migrate(&cx, draft).await });
         let flat = async move { call.await.unwrap_or_else(|cancelled| Err(cancelled.to_string().into())) };
-        let result = bounded(world, budget, flat).await;
+        let watched = world.watch.over(&instance.name, "migration", budget, flat);
+        let result = bounded(world, budget, watched).await;
         let took = world.clock.now().saturating_sub(started);
         let error = result.as_ref().err().map(|error| match &error.place {
             Some(place) => format!("{place}: {error}"),
