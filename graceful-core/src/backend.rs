@@ -78,6 +78,13 @@ pub trait Txn: Send + Sync {
     /// What the top level failed with. Code that runs past `stage_budget` must be stopped.
     async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError>;
 
+    /// Calls `work` until it returns `false`, each time polling one top level of this backend: what begins and
+    /// ends a turn may be done once for all of them. A backend that keeps others out meanwhile returns after
+    /// a fraction of a millisecond; the engine goes on in another slice once they had their turn.
+    fn slice(&self, work: &mut dyn FnMut() -> bool) {
+        while work() {}
+    }
+
     /// The gates of `modules` are shut and their tasks frozen: returns once nothing that is not counted by a
     /// lease runs in them (a synchronous call that only holds the VM's lock, say). The default has none.
     async fn quiesce(&self, _modules: &BTreeSet<Name>) {}

@@ -59,6 +59,11 @@ impl Instance {
         self.born <= generation && generation <= self.last()
     }
 
+    /// Whether it is known to require `name`.
+    pub fn requires(&self, name: &str) -> bool {
+        self.edges.lock().unwrap().contains_key(name)
+    }
+
     /// What it requires, as far as is known.
     pub fn edges(&self) -> Edges {
         self.edges.lock().unwrap().clone()
@@ -173,12 +178,18 @@ impl World {
         self.modules.read().unwrap().values().flatten().cloned().collect()
     }
 
-    /// What `from` gets when it requires `name` now, at `place`; records the edge.
+    /// What `from` gets when it requires `name` now; records the edge. `place` is asked where that stands if
+    /// the edge is a new one; it must not call back into the world.
     ///
     /// The generation is that of the thread's lease (the live one without), *clamped* to the span of `from`:
     /// a closure of a replaced module that is still called goes on seeing its own time, and a call that began
     /// before a commit goes on seeing what it began with.
-    pub fn resolve(&self, from: &Arc<Instance>, name: &Name, place: Option<Place>) -> Resolved {
+    pub fn resolve(
+        &self,
+        from: &Arc<Instance>,
+        name: &Name,
+        place: impl FnOnce() -> Option<Place>,
+    ) -> Resolved {
         let lease = Lease::current_generation().unwrap_or_else(|| self.gate.live());
         let generation = lease.clamp(from.born, from.last());
         // Held until the edge is noted, so that a reload that begins to close `name` sees the edge.
@@ -188,7 +199,7 @@ impl World {
             return Resolved::Pending;
         }
         let outside = generation.0 < in_flight.generation && !in_flight.closing.contains(&from.name);
-        if outside && in_flight.closing.contains(name) && !self.in_hook() && !self.has_edge(from, name) {
+        if outside && in_flight.closing.contains(name) && !self.in_hook() && !from.requires(name) {
             return Resolved::Closing;
         }
         let Some(found) = self.visible(name, generation) else {
@@ -226,18 +237,12 @@ impl World {
         Lease::current().is_some_and(|lease| lease.is_of_reload())
     }
 
-    fn has_edge(&self, from: &Arc<Instance>, name: &Name) -> bool {
-        from.edges.lock().unwrap().contains_key(name)
-    }
-
-    fn note_edge(&self, from: &Arc<Instance>, to: &Name, place: Option<Place>) {
-        let mut edges = from.edges.lock().unwrap();
-        if edges.contains_key(to) {
+    fn note_edge(&self, from: &Arc<Instance>, to: &Name, place: impl FnOnce() -> Option<Place>) {
+        if from.requires(to) {
             return;
         }
-        let edge = Edge { place, deferred: from.module().is_some(), dynamic: true };
-        edges.insert(to.clone(), edge.clone());
-        drop(edges);
+        let edge = Edge { place: place(), deferred: from.module().is_some(), dynamic: true };
+        from.edges.lock().unwrap().entry(to.clone()).or_insert_with(|| edge.clone());
         let live = self.gate.live();
         if from.lives_at(live) && from.last().0 == u64::MAX {
             self.graph.lock().unwrap().add(&from.name, to, edge);

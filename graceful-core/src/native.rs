@@ -64,7 +64,7 @@ impl NativeCx {
     /// The instance of `module` that this module sees now; records the edge.
     pub fn require(&self, module: &str) -> Result<Arc<Instance>, CallError> {
         use crate::generation::Resolved::*;
-        match self.world()?.resolve(&self.instance, &module.into(), None) {
+        match self.world()?.resolve(&self.instance, &module.into(), || None) {
             Settled(instance) | Pinned(instance) => Ok(instance),
             Closing => Err(CallError::Suspended { module: module.to_owned() }),
             Pending | Absent => Err(CallError::NoModule { module: module.to_owned() }),

@@ -3,6 +3,7 @@
 
 mod import;
 mod schedule;
+mod slices;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -10,7 +11,6 @@ use std::panic::AssertUnwindSafe;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -30,20 +30,20 @@ use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
 use crate::source::Name;
-use import::{Reply, Request, Requests};
+use import::{Reply, Requests};
 
 type Staged = Result<Arc<dyn Module>, ScriptError>;
 
+type TopLevel = (Name, BoxFuture<'static, Staged>);
+
 /// A row of modules to stage one after the other, and who waits for the last of them.
+#[derive(Default)]
 struct Job {
     todo: VecDeque<Name>,
-    running: Option<(Name, BoxFuture<'static, Staged>)>,
+    /// The first of them, about to run.
+    ready: VecDeque<TopLevel>,
+    running: Option<TopLevel>,
     waiting: Option<(Name, Reply)>,
-}
-
-enum Turn {
-    Asked(Request),
-    Done(Name, Staged),
 }
 
 /// Everything that was staged by one reload, with each backend's part of the transaction.
@@ -57,6 +57,8 @@ pub(crate) struct Staging {
     requests: Arc<Requests>,
     budget: Duration,
     failure: Option<ReloadErrorKind>,
+    /// Events of the slice that runs: observers are told after it, for meanwhile a backend may keep its VM.
+    unsent: Vec<EventKind>,
 }
 
 impl Staging {
@@ -72,8 +74,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, requests, failure) = Default::default();
-        Self { world, generation, intents, txns, staged, requests, budget, failure }
+        let (staged, requests, failure, unsent) = Default::default();
+        Self { world, generation, intents, txns, staged, requests, budget, failure, unsent }
     }
 
     /// Stages everything in `changes`, which grows by what top levels ask for.
@@ -87,28 +89,8 @@ impl Staging {
             in_flight.generation = self.generation.0;
             in_flight.pending = changes.loads.keys().chain(changes.leaving.keys()).cloned().collect();
         }
-        let mut jobs = vec![Job { todo: changes.order.clone().into(), running: None, waiting: None }];
-        while let Some(job) = jobs.last_mut() {
-            if job.running.is_none() {
-                let Some(name) = job.todo.pop_front() else {
-                    let finished = jobs.pop().expect("the last job is there");
-                    self.answer(finished);
-                    continue;
-                };
-                if self.instance(&name).is_some() {
-                    continue;
-                }
-                job.running = Some((name.clone(), self.stage(changes, &name)));
-            }
-            match self.turn(&mut jobs).await {
-                Turn::Asked(request) => self.import(request, inputs, changes, &mut jobs),
-                Turn::Done(name, result) => {
-                    jobs.last_mut().expect("it ran").running = None;
-                    self.done(changes, &name, result)?;
-                }
-            }
-        }
-        Ok(())
+        let mut jobs = vec![Job { todo: changes.order.clone().into(), ..Job::default() }];
+        poll_fn(|cx| self.advance(cx, inputs, changes, &mut jobs)).await
     }
 
     /// What ran its `init` while it registered, in that order.
@@ -151,20 +133,6 @@ impl Staging {
         self.world.instance_at(name, self.generation).filter(|instance| instance.born == self.generation)
     }
 
-    /// Polls the innermost top level until it ends or asks for a module. The outer ones wait for it.
-    async fn turn(&self, jobs: &mut [Job]) -> Turn {
-        let (name, running) = jobs.last_mut().and_then(|job| job.running.as_mut()).expect("a job runs");
-        let requests = &self.requests;
-        poll_fn(|cx| {
-            requests.waker.register(cx.waker());
-            if let Poll::Ready(result) = running.as_mut().poll(cx) {
-                return Poll::Ready(Turn::Done(name.clone(), result));
-            }
-            requests.next().map_or(Poll::Pending, |request| Poll::Ready(Turn::Asked(request)))
-        })
-        .await
-    }
-
     fn stage(&self, changes: &Changes, name: &Name) -> BoxFuture<'static, Staged> {
         let load = &changes.loads[name];
         let backend = &load.source.backend;
@@ -191,20 +159,15 @@ impl Staging {
             previous: same_backend.and_then(|live| live.module().cloned()),
             importer: self.requests.clone(),
         };
-        let lease = Lease::open_at(
-            &self.world.gate,
-            name,
-            LeaseKind::Stage,
-            self.generation,
-            Some(self.intents.clone()),
-        );
-        let txn = self.txns[backend].clone();
-        let deadline = self.world.clock.sleep(self.budget);
-        let (world, budget) = (self.world.clone(), self.budget);
+        let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
+        let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
         Box::pin(async move {
+            // From its first poll on: it may be made ready long before.
+            let (kind, name) = (LeaseKind::Stage, &instance.name);
+            let lease = Lease::open_at(&world.gate, name, kind, generation, Some(intents));
+            let deadline = world.clock.sleep(budget);
             let work = lease.scope(async move { txn.stage(cx).await });
-            let work =
-                AssertUnwindSafe(world.watch.over(&instance.name, "top level", budget, work)).catch_unwind();
+            let work = AssertUnwindSafe(world.watch.over(name, "top level", budget, work)).catch_unwind();
             let module = match select(Box::pin(work), deadline).await {
                 Either::Left((Ok(Ok(result)), _)) => result?,
                 Either::Left((Ok(Err(cancelled)), _)) => {
@@ -250,7 +213,7 @@ impl Staging {
         let old =
             load.live.as_ref().and_then(|live| live.module()).and_then(|old| old.manifest().version.clone());
         let new = module.manifest().version.clone();
-        self.world.emit(EventKind::Staged { module: name.clone(), old, new });
+        self.unsent.push(EventKind::Staged { module: name.clone(), old, new });
         Ok(())
     }
 

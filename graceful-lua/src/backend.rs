@@ -9,6 +9,7 @@ use mlua::{Lua, LuaOptions, StdLib};
 
 use crate::compile::Given;
 use crate::handle::LuaFunction;
+use crate::pauses::Pauses;
 use crate::stage::LuaTxn;
 use crate::vm::{Settings, Vm};
 use crate::{builtin, compile, interrupt};
@@ -122,6 +123,11 @@ impl LuaBackend {
     /// the live generation.
     pub fn function<A, R>(&self, module: &str, export: &str) -> LuaFunction<A, R> {
         LuaFunction::new(&self.vm, module, export)
+    }
+
+    /// How long reloads have kept others out of the VM so far.
+    pub fn pauses(&self) -> Pauses {
+        self.vm.paused.so_far()
     }
 
     /// Whether a loop that LuaJIT compiled can be stopped; it can if LuaJIT was built with

@@ -31,10 +31,17 @@ impl Grave {
         self.with(|buried| buried.tables.push(table));
     }
 
-    /// Drops everything that waits. Called under the VM's lock.
-    pub(crate) fn clear(&self, records: &Table) {
-        let buried = self.with(std::mem::take);
-        for record in buried.records {
+    /// Drops at most about `most` of what waits. Called under the VM's lock.
+    pub(crate) fn clear(&self, records: &Table, most: usize) {
+        let gone = self.with(|buried| {
+            let first = |len: usize| len.saturating_sub(most)..;
+            Buried {
+                records: buried.records.drain(first(buried.records.len())).collect(),
+                functions: buried.functions.drain(first(buried.functions.len())).collect(),
+                tables: buried.tables.drain(first(buried.tables.len())).collect(),
+            }
+        });
+        for record in gone.records {
             let _ = records.raw_set(record, mlua::Value::Nil);
         }
     }

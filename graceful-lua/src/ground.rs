@@ -83,7 +83,7 @@ fn locate(vm: &Weak<Vm>, lua: &Lua, name: &Value) -> mlua::Result<Value> {
     let (Some(world), Some(record)) = (vm.world(), record(&vm, lua)) else { return Ok(Value::Nil) };
     let from = world.instances().into_iter().find(|instance| vm.own(instance) == Some(record));
     let Some(from) = from else { return Ok(Value::Nil) };
-    match world.resolve(&from, &name, None) {
+    match world.resolve(&from, &name, || None) {
         Resolved::Settled(found) | Resolved::Pinned(found) => vm.exports(&found),
         Resolved::Pending | Resolved::Closing | Resolved::Absent => Ok(Value::Nil),
     }

@@ -132,7 +132,7 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
         };
         let found = lease.clone();
         let call = async {
-            let run = Run::start(self.vm(), How::call(self.vm()), || {
+            let run = Run::new(self.vm(), How::call(self.vm()), || {
                 let call =
                     self.look_up(&found).map(|function| Watched::new(self.vm(), function.call_async(args)));
                 async move { call?.await.map_err(|error| self.vm().call_error(&self.module, &error)) }

@@ -60,7 +60,7 @@ struct Route {
 impl Callable for Route {
     async fn call(&self, args: Vec<Value>) -> Result<Value, CallError> {
         let vm = self.vm.upgrade().ok_or(CallError::Stopped)?;
-        let run = Run::start(&vm, How::call(&vm), || {
+        let run = Run::new(&vm, How::call(&vm), || {
             let called = self.begin(&vm, &args).map_err(|error| vm.call_error(&self.module, &error));
             async {
                 let answer = called?.await.map_err(|error| vm.call_error(&self.module, &error))?;

@@ -62,9 +62,14 @@ impl Imports {
         Ok(Self { make, presets, preload, foreign, export: export(lua, isyieldable)? })
     }
 
-    /// The `require` of `record`.
-    pub(crate) fn require(&self, record: &Arc<Record>) -> mlua::Result<Function> {
-        self.make.call(Identity(record.clone()))
+    /// Makes the Lua side of `record`, with the state of the live version. Returns its `require`.
+    pub(crate) fn record(
+        &self,
+        vm: &Vm,
+        record: &Arc<Record>,
+        state: Option<&Table>,
+    ) -> mlua::Result<Function> {
+        self.make.call((Identity(record.clone()), &vm.records, record.id, state))
     }
 
     /// The names that `require` answers without the engine.
@@ -127,18 +132,22 @@ fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, V
     };
     let name = Name::from(name.to_string_lossy());
     let vm = record.vm()?;
-    if *name == *FIXED
-        && let Some(value) = builtin::value(lua, record, &name)?
-    {
-        return Ok((SETTLED, value));
+    let from = record.instance();
+    // What it is known to require is a module of the engine.
+    if !from.as_ref().is_some_and(|from| from.requires(&name)) {
+        if *name == *FIXED
+            && let Some(value) = builtin::value(lua, record, &name)?
+        {
+            return Ok((SETTLED, value));
+        }
+        if let Some(value) = vm.imports.preset(&name)? {
+            return Ok((SETTLED, value));
+        }
     }
-    if let Some(value) = vm.imports.preset(&name)? {
-        return Ok((SETTLED, value));
-    }
-    let (Some(world), Some(from)) = (vm.world(), record.instance()) else {
+    let (Some(world), Some(from)) = (vm.world(), from) else {
         return say(FAILED, format!("module '{name}' cannot be had: its engine is gone"));
     };
-    match world.resolve(&from, &name, place(lua)) {
+    match world.resolve(&from, &name, || place(lua)) {
         Resolved::Settled(found) => Ok((SETTLED, vm.exports(&found)?)),
         Resolved::Pinned(found) => Ok((PINNED, vm.exports(&found)?)),
         Resolved::Closing => {
@@ -162,7 +171,7 @@ type Waited = (Option<String>, Option<Value>);
 async fn wait(lua: &Lua, record: &Arc<Record>, name: &Name, place: Option<Place>) -> mlua::Result<Waited> {
     let vm = record.vm()?;
     let (Some(world), Some(from)) = (vm.world(), record.instance()) else { return Ok((None, None)) };
-    let answer = match world.resolve(&from, name, place.clone()) {
+    let answer = match world.resolve(&from, name, || place.clone()) {
         Resolved::Settled(_) | Resolved::Pinned(_) => return Ok((None, None)),
         Resolved::Closing => {
             world.settled().await;

@@ -161,7 +161,7 @@ impl LuaDraft {
     pub(crate) async fn step(&self, kept: &Kept, at: usize, cx: &MigrationCx) -> Result<(), HookError> {
         let vm = &kept.vm;
         let how = How { veil: Veil::current(vm), budget: Some(cx.budget), staging: false };
-        let run = Run::start(vm, how, || {
+        let run = Run::new(vm, how, || {
             let called = (|| {
                 let steps: Table = vm.table(kept.record.id)?.raw_get("steps")?;
                 let way = if cx.step.is_up() { "up" } else { "down" };

@@ -100,7 +100,7 @@ impl LuaModule {
 async fn run_hook(kept: &Kept, veil: Option<Veil>, cx: &HookCx) -> HookResult {
     let vm = &kept.vm;
     let how = How { veil, budget: Some(cx.budget), staging: false };
-    let run = Run::start(vm, how, || {
+    let run = Run::new(vm, how, || {
         let called = (|| {
             let own = vm.table(kept.record.id)?;
             let hook: Option<Function> = match own.raw_get::<Option<Table>>("hooks")? {
@@ -163,7 +163,7 @@ impl Module for LuaModule {
 
     async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let vm = self.vm();
-        let run = Run::start(vm, How::call(vm), || {
+        let run = Run::new(vm, How::call(vm), || {
             let called = self.function(function).and_then(|function| {
                 let mut all = self.args(&args)?;
                 all.push_front(mlua::Value::Function(function));

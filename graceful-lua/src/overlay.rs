@@ -10,6 +10,7 @@ use graceful_core::{Lease, LeaseKind, Name, TxnCx};
 use mlua::{Function, Lua, Table, Value};
 
 use crate::record::Record;
+use crate::run::Memory;
 use crate::vm::Vm;
 
 /// The functions of `lua/overlay.lua`.
@@ -19,6 +20,7 @@ pub(crate) struct Overlay {
     copied: Function,
     class: Function,
     enter: Function,
+    switch: Function,
     leave: Function,
     pour: Function,
 }
@@ -33,6 +35,7 @@ impl Overlay {
             copied: made.get("copied")?,
             class: made.get("class")?,
             enter: made.get("enter")?,
+            switch: made.get("switch")?,
             leave: made.get("leave")?,
             pour: made.get("pour")?,
         })
@@ -48,6 +51,18 @@ pub(crate) struct Open {
     /// A turn is under way and the changes are in. Only touched under the VM's lock.
     inside: AtomicBool,
     over: AtomicBool,
+    /// Top levels follow each other without anybody else in between.
+    slice: Mutex<Slice>,
+}
+
+#[derive(Default)]
+enum Slice {
+    #[default]
+    None,
+    /// The changes go in with the first turn.
+    Out,
+    /// They stayed in after the last turn.
+    In(Value),
 }
 
 /// Whose turn it is, as far as that decides what is put in.
@@ -64,8 +79,8 @@ pub(crate) struct Veil {
 impl Open {
     pub(crate) fn new(vm: &Arc<Vm>, cx: TxnCx) -> mlua::Result<Arc<Self>> {
         let changes = vm.overlay.open.call(())?;
-        let (staged, inside, over) = Default::default();
-        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, staged, inside, over }))
+        let (staged, inside, over, slice) = Default::default();
+        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, staged, inside, over, slice }))
     }
 
     /// `record` is being staged; `state` is what it shares with the live version.
@@ -106,6 +121,36 @@ impl Open {
 
     pub(crate) fn changes(&self) -> &Table {
         &self.changes
+    }
+
+    /// Runs `work` with the changes left in between the turns of top levels. Called under the VM's lock.
+    pub(crate) fn slice(&self, vm: &Vm, work: impl FnOnce()) {
+        struct End<'a>(&'a Open, &'a Vm);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                if let Slice::In(frames) = self.0.replace(Slice::None) {
+                    let _unlimited = Memory::limit(&self.1.lua, 0);
+                    self.0.take_out(self.1, frames);
+                }
+            }
+        }
+        let _ = self.replace(Slice::Out);
+        let _end = End(self, vm);
+        work();
+    }
+
+    fn replace(&self, slice: Slice) -> Slice {
+        std::mem::replace(&mut *self.slice.lock().unwrap_or_else(PoisonError::into_inner), slice)
+    }
+
+    fn take_out(&self, vm: &Vm, frames: Value) {
+        let mut out: mlua::Result<()> = Ok(());
+        if self.cx.start || !is_planted(Bug::GlobalVisible) {
+            out = vm.overlay.leave.call(frames);
+        }
+        if !std::thread::panicking() {
+            out.expect("tables of the VM are written raw");
+        }
     }
 
     /// From here on its code runs like any other.
@@ -149,30 +194,50 @@ impl Veil {
         if open.over.load(Ordering::Acquire) || open.inside.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let generic = self.require.as_ref().and_then(|_| vm.require.get());
-        let args = (&open.changes, self.new, self.who, self.hook, generic, self.require.as_ref());
-        let frames = vm.overlay.enter.call::<Value>(args).expect("tables of the VM are written raw");
-        Some(Lowered { vm, open, frames })
+        let generic = || self.require.as_ref().and_then(|_| vm.require.get());
+        let entered = match open.replace(Slice::Out) {
+            Slice::In(frames) if self.is_top_level() => {
+                let args = (&frames, self.who, self.require.as_ref());
+                vm.overlay.switch.call::<()>(args).map(|()| frames)
+            }
+            other => {
+                if let Slice::In(frames) = other {
+                    open.take_out(vm, frames);
+                } else {
+                    let _ = open.replace(other);
+                }
+                let args = (&open.changes, self.new, self.who, self.hook, generic(), self.require.as_ref());
+                vm.overlay.enter.call(args)
+            }
+        };
+        let frames = entered.expect("tables of the VM are written raw");
+        Some(Lowered { vm, open, frames, stays: self.is_top_level() })
+    }
+
+    fn is_top_level(&self) -> bool {
+        self.require.is_some()
     }
 }
 
-/// The changes are in; they are taken out when this drops.
+/// The changes are in; they are taken out when this drops, or when the slice ends.
 pub(crate) struct Lowered<'a> {
     vm: &'a Vm,
     open: &'a Open,
     frames: Value,
+    /// In a slice they stay in after this turn.
+    stays: bool,
 }
 
 impl Drop for Lowered<'_> {
     fn drop(&mut self) {
         let frames = std::mem::replace(&mut self.frames, Value::Nil);
-        let mut out: mlua::Result<()> = Ok(());
-        if self.open.cx.start || !is_planted(Bug::GlobalVisible) {
-            out = self.vm.overlay.leave.call(frames);
+        let mut slice = self.open.slice.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stays && matches!(*slice, Slice::Out) {
+            *slice = Slice::In(frames);
+        } else {
+            drop(slice);
+            self.open.take_out(self.vm, frames);
         }
         self.open.inside.store(false, Ordering::Release);
-        if !std::thread::panicking() {
-            out.expect("tables of the VM are written raw");
-        }
     }
 }

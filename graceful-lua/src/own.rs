@@ -88,7 +88,7 @@ impl Drop for Owned {
 }
 
 async fn give_up(vm: Arc<Vm>, id: u64) -> Result<(), HookError> {
-    let run = Run::start(&vm, How::call(&vm), || {
+    let run = Run::new(&vm, How::call(&vm), || {
         let called = (|| {
             let owned: Table = vm.lua.named_registry_value(OWNED)?;
             let entry: Table = owned.raw_get(id)?;

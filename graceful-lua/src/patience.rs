@@ -12,6 +12,11 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Vm {
+    /// Whether a turn keeps the VM for so long that a reload does not wait for its lock.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.turns.hog(PATIENCE).is_some()
+    }
+
     /// Waits for a turn that does not end, without blocking the thread. A task is cancelled after half of
     /// `most`, for no reload could ever mend it, and so is a call where the reload's policy says so.
     ///

@@ -64,13 +64,13 @@ impl Vm {
 
 /// A memory limit is set; the one there was comes back when this drops. Does nothing to a VM whose memory
 /// mlua does not control.
-struct Memory<'a> {
+pub(crate) struct Memory<'a> {
     lua: &'a Lua,
     outer: Option<usize>,
 }
 
 impl<'a> Memory<'a> {
-    fn limit(lua: &'a Lua, bytes: usize) -> Self {
+    pub(crate) fn limit(lua: &'a Lua, bytes: usize) -> Self {
         Self { lua, outer: lua.set_memory_limit(bytes).ok() }
     }
 }
@@ -83,11 +83,12 @@ impl Drop for Memory<'_> {
     }
 }
 
-/// A future of Lua code. Made, polled and dropped in turns.
-pub(crate) struct Run<F> {
+/// A future of Lua code. Made in its first turn, polled and dropped in turns.
+pub(crate) struct Run<M, F> {
     vm: Arc<Vm>,
     how: How,
     spent: Duration,
+    make: Option<M>,
     inner: Option<Pin<Box<F>>>,
 }
 
@@ -113,24 +114,27 @@ impl Overrun {
     }
 }
 
-impl<T, F: Future<Output = T>> Run<F> {
-    pub(crate) fn start(vm: &Arc<Vm>, mut how: How, make: impl FnOnce() -> F) -> Self {
-        // No code runs yet; but the coroutine inherits the deadline that is armed when it is made.
-        let veil = how.veil.take();
-        let inner = vm.turn(&how, how.budget, || Box::pin(make()));
-        how.veil = veil;
-        Self { vm: vm.clone(), how, spent: Duration::ZERO, inner: Some(inner) }
+/// Nothing in it is pinned but the box.
+impl<M, F> Unpin for Run<M, F> {}
+
+impl<M: FnOnce() -> F, F: Future> Run<M, F> {
+    pub(crate) fn new(vm: &Arc<Vm>, how: How, make: M) -> Self {
+        Self { vm: vm.clone(), how, spent: Duration::ZERO, make: Some(make), inner: None }
     }
 }
 
-impl<T, F: Future<Output = T>> Future for Run<F> {
+impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
     type Output = Result<T, Overrun>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (vm, inner) = (&this.vm, &mut this.inner);
-        // What is over is dropped in the same turn.
+        let (vm, inner, make) = (&this.vm, &mut this.inner, &mut this.make);
+        // A coroutine inherits the deadline that is armed when it is made; what is over is dropped in the same
+        // turn.
         let mut turn = || {
+            if let Some(make) = make.take() {
+                *inner = Some(Box::pin(make()));
+            }
             let polled = inner.as_mut().expect("polled after it was done").as_mut().poll(cx);
             if polled.is_ready() {
                 *inner = None;
@@ -152,7 +156,7 @@ impl<T, F: Future<Output = T>> Future for Run<F> {
     }
 }
 
-impl<F> Drop for Run<F> {
+impl<M, F> Drop for Run<M, F> {
     /// Dropping a coroutine runs what it left to be closed, so that is a turn as well.
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {

@@ -2,21 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
-use mlua::{Table, Value};
+use mlua::{Function, Table, Value};
 
 use crate::compile::Chunk;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Veil};
 use crate::record::{Draft, Kept, Record};
-use crate::run::{How, Run, Watched};
+use crate::run::{How, Memory, Run, Watched};
 use crate::value::from_lua;
 use crate::vm::Vm;
 
 /// How much of a table a module exports is copied out.
 const EXPORTED: usize = 1000;
+
+/// How much of what was dropped goes with each top level that is staged.
+const BURIED: usize = 4;
+
+/// How long top levels that follow each other may keep the VM from others.
+const SLICE: Duration = Duration::from_micros(200);
 
 /// This backend's part of one transaction.
 pub(crate) struct LuaTxn {
@@ -38,14 +45,13 @@ impl LuaTxn {
         if let Some(open) = &*slot {
             return Ok(open.clone());
         }
-        self.vm.grave.clear(&self.vm.records);
         let open = Open::new(&self.vm, self.cx.clone())?;
         self.vm.set_open(Some(open.clone()));
         Ok(slot.insert(open).clone())
     }
 
     /// Makes the Lua side of the record, with the state of the live version.
-    fn prepare(&self, open: &Arc<Open>, cx: &StageCx) -> mlua::Result<Arc<Kept>> {
+    fn prepare(&self, open: &Arc<Open>, cx: &StageCx) -> mlua::Result<(Arc<Kept>, Function)> {
         let vm = &self.vm;
         let draft = Draft {
             importer: cx.importer.clone(),
@@ -59,20 +65,17 @@ impl LuaTxn {
         if let Some(draft) = &mut *record.draft() {
             draft.kept = Arc::downgrade(&kept);
         }
-        let own = vm.lua.create_table()?;
-        vm.records.raw_set(record.id, &own)?;
-        own.raw_set("require", vm.imports.require(&record)?)?;
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
         let state: Option<Table> = match previous.filter(|previous| previous.is_in(vm)) {
             Some(previous) => vm.table(previous.id())?.raw_get("state")?,
             None => None,
         };
-        own.raw_set("state", state.as_ref())?;
+        let require = vm.imports.record(vm, &record, state.as_ref())?;
         open.staged(vm, &record, state)?;
-        Ok(kept)
+        Ok((kept, require))
     }
 
-    fn manifest(&self, kept: &Kept) -> mlua::Result<Manifest> {
+    fn manifest(&self, kept: &Kept, exports: &Value) -> mlua::Result<Manifest> {
         let record = &kept.record;
         let draft = record.draft().take();
         let registered = draft.and_then(|draft| draft.registration);
@@ -85,22 +88,18 @@ impl LuaTxn {
             manifest.drain = registration.drain;
             manifest.migrations = registration.migrations;
         }
-        let exports: Value = self.vm.table(record.id)?.raw_get("exports")?;
-        if let Value::Table(exports) = exports {
-            self.vm.copier.border(&exports)?;
-            for entry in exports.pairs::<Value, Value>() {
-                let (Value::String(name), value) = entry? else { continue };
-                let export = match &value {
-                    Value::Function(_) => Export::Function,
-                    value if !is_small(value, &mut EXPORTED.clone()) => continue,
-                    value => match from_lua(value) {
-                        Ok(plain) => Export::Value(plain),
-                        Err(_) => continue,
-                    },
-                };
-                manifest.exports.insert(name.to_string_lossy(), export);
-            }
-        }
+        let Value::Table(exports) = exports else { return Ok(manifest) };
+        self.vm.copier.border(exports)?;
+        exports.for_each(|name: Value, value: Value| {
+            let Value::String(name) = name else { return Ok(()) };
+            let export = match &value {
+                Value::Function(_) => Some(Export::Function),
+                value if !is_small(value, &mut EXPORTED.clone()) => None,
+                value => from_lua(value).ok().map(Export::Value),
+            };
+            export.map(|export| manifest.exports.insert(name.to_string_lossy(), export));
+            Ok(())
+        })?;
         Ok(manifest)
     }
 
@@ -137,8 +136,8 @@ impl Txn for LuaTxn {
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
         let prepared = vm.hold(|| {
             let open = self.open()?;
-            let kept = self.prepare(&open, &cx)?;
-            let require = vm.table(kept.record.id)?.raw_get("require")?;
+            vm.grave.clear(&vm.records, BURIED);
+            let (kept, require) = self.prepare(&open, &cx)?;
             Ok::<_, mlua::Error>((open, kept, require))
         });
         let (open, kept, require) = prepared.map_err(|error| vm.script_error(&error))?;
@@ -148,7 +147,7 @@ impl Txn for LuaTxn {
             budget: Some(open.cx.stage_budget),
             staging: true,
         };
-        let run = Run::start(vm, how, || {
+        let run = Run::new(vm, how, || {
             let called = (|| {
                 let top_level = chunk.load(&vm.lua)?;
                 let (name, origin) = (cx.source.name.as_str(), cx.source.origin.as_str());
@@ -161,18 +160,34 @@ impl Txn for LuaTxn {
                     Value::Nil => Value::Boolean(true),
                     exports => exports,
                 };
-                vm.table(record.id)?.raw_set("exports", exports)
+                vm.table(record.id)?.raw_set("exports", &exports)?;
+                Ok(exports)
             }
         });
-        let result = run.await;
-        once_more().await;
-        match result {
-            Ok(Ok(())) => {}
+        let exports = match run.await {
+            Ok(Ok(exports)) => exports,
             Ok(Err(error)) => return Err(vm.hold(|| self.failed(record, &error))),
             Err(overrun) => return Err(overrun.into_error(vm)),
-        }
-        let manifest = vm.hold(|| self.manifest(&kept)).map_err(|error| vm.script_error(&error))?;
+        };
+        let manifest = vm.hold(|| self.manifest(&kept, &exports)).map_err(|error| vm.script_error(&error))?;
         Ok(Arc::new(LuaModule::new(manifest, kept)))
+    }
+
+    fn slice(&self, work: &mut dyn FnMut() -> bool) {
+        if self.vm.is_kept() {
+            work();
+            return;
+        }
+        let keep = || {
+            let began = Instant::now();
+            let more = &mut || began.elapsed() < SLICE && work();
+            match self.open() {
+                Ok(open) => open.slice(&self.vm, || while more() {}),
+                // The first stage tells.
+                Err(_) => drop(work()),
+            }
+        };
+        self.vm.hold(|| self.vm.paused.during(keep));
     }
 
     /// A synchronous call that still runs holds the VM's lock.
@@ -183,23 +198,22 @@ impl Txn for LuaTxn {
 
     fn commit(&self, swap: &mut dyn FnMut()) {
         let vm = &self.vm;
-        let claims = vm.hold_at_last(self.cx.stage_budget, self.cx.drain, || {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some(open) = open else {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut make_live = || {
+            let Some(open) = &open else {
                 swap();
                 return Vec::new();
             };
-            let limit = vm.lua.set_memory_limit(0).ok();
-            let claims = vm.globals.claim(vm, &open).unwrap_or_default();
+            let _unlimited = Memory::limit(&vm.lua, 0);
+            let claims = vm.globals.claim(vm, open).unwrap_or_default();
             open.pour(vm).expect("tables of the VM are written raw");
             swap();
             vm.set_open(None);
             vm.collector.wake(&vm.lua);
-            if let Some(limit) = limit {
-                let _ = vm.lua.set_memory_limit(limit);
-            }
             claims
-        });
+        };
+        let (most, drain) = (self.cx.stage_budget, self.cx.drain);
+        let claims = vm.hold_at_last(most, drain, || vm.paused.during(&mut make_live));
         let world = vm.world();
         for (owner, global) in claims {
             if let Some(instance) = world.as_ref().and_then(|world| world.live(&owner)) {
@@ -218,17 +232,4 @@ impl Txn for LuaTxn {
         let wake = world.clock.blocking(Box::new(move || vm.hold(|| vm.collector.wake(&vm.lua))));
         world.clock.spawn(wake);
     }
-}
-
-/// Lets others run: each top level is a slice of its own.
-async fn once_more() {
-    let mut polled = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut polled, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }

@@ -16,6 +16,7 @@ use crate::import::Imports;
 use crate::interrupt::Interrupt;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Overlay};
+use crate::pauses::Paused;
 use crate::turns::Turns;
 
 /// What the host decides about its VM.
@@ -49,6 +50,7 @@ pub(crate) struct Vm {
     pub(crate) records: Table,
     pub(crate) grave: Grave,
     pub(crate) collector: Collector,
+    pub(crate) paused: Paused,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) overlay: Overlay,
@@ -73,6 +75,7 @@ impl Vm {
             records: lua.create_table()?,
             grave: Grave::default(),
             collector: Collector::default(),
+            paused: Paused::default(),
             interrupt: Interrupt::new(),
             turns: Turns::new(&lua),
             overlay: Overlay::load(&lua, &getmeta, &setmeta)?,

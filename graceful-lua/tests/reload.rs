@@ -1,13 +1,14 @@
 //! Lua modules in an engine: start, edit, reload, and what is left after a failure.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::failure::ReloadErrorKind;
 use graceful_core::{
-    CallError, DrainPolicy, Engine, Limits, Native, Outcome, ReloadError, ReloadOptions, Report, Value,
+    CallError, DrainPolicy, Engine, Event, EventKind, Limits, Native, Observer, Outcome, ReloadError,
+    ReloadOptions, Report, Value,
 };
 use graceful_lua::{LuaBackend, LuaBackendBuilder, mlua};
 use graceful_testkit::{MemorySources, TokioClock, Trace};
@@ -269,6 +270,54 @@ fn scope_02_a_global_goes_with_the_generation_that_made_it() {
     assert_eq!(app.call("main", "see"), "1nil".into());
     app.edit("main", "return { see = function() return tostring(x) .. tostring(y) end }").unwrap();
     assert_eq!(app.call("main", "see"), "nilnil".into());
+}
+
+#[test]
+fn scope_02_top_levels_that_follow_at_once_own_what_each_made() {
+    let see = "function() return tostring(x) .. tostring(y) .. tostring(z) .. tostring(rawget(_G, 'w')) end";
+    let main = |requires: &str| format!("{requires} return {{ see = {see} }}");
+    let app = App::started(&[
+        ("main", &main("require 'a' require 'b' require 'c'")),
+        ("a", "x = 1 w = 1 return {}"),
+        ("b", "assert(x == 1) y = 2 x = 'b' return {}"),
+        ("c", "assert(y == 2) z = 3 w = nil rawset(_G, 'require', _G.require) return {}"),
+    ]);
+    assert_eq!(app.call("main", "see"), "b23nil".into());
+    // What `b` made goes with it, and `x` is again what `a` made it.
+    app.edit("main", &main("require 'a' require 'c'")).unwrap();
+    assert_eq!(app.call("main", "see"), "1nil3nil".into());
+    app.edit("main", &main("require 'c'")).unwrap();
+    assert_eq!(app.call("main", "see"), "nilnil3nil".into());
+}
+
+/// Calls a script whenever a module was staged.
+struct Caller {
+    engine: Engine,
+    seen: Mutex<Vec<Value>>,
+}
+
+impl Observer for Caller {
+    fn on_event(&self, event: &Event) {
+        if matches!(event.kind, EventKind::Staged { .. }) {
+            let value = self.engine.call_blocking("main", "see", Vec::new()).unwrap();
+            self.seen.lock().unwrap().push(value);
+        }
+    }
+}
+
+#[test]
+fn tx_05_an_observer_that_calls_while_top_levels_run_sees_live_code_only() {
+    let app = App::started(&[
+        ("main", "require 'a' require 'b' return { see = function() return tostring(x) end }"),
+        ("a", "return {}"),
+        ("b", "return {}"),
+    ]);
+    let caller = Arc::new(Caller { engine: app.engine.clone(), seen: Mutex::default() });
+    app.engine.subscribe(caller.clone());
+    app.put("b", "assert(x == 1) return {}");
+    app.edit("a", "x = 1 return {}").unwrap();
+    assert_eq!(*caller.seen.lock().unwrap(), vec![Value::from("nil"); 3]);
+    assert_eq!(app.call("main", "see"), "1".into());
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Ar
     let until = Moment::now() + CLOSING;
     let mut loaded = false;
     loop {
-        match world.resolve(&from, name, Some(place.clone())) {
+        match world.resolve(&from, name, || Some(place.clone())) {
             Resolved::Settled(found) | Resolved::Pinned(found) => return Ok(found),
             Resolved::Pending | Resolved::Absent => {
                 if let Some(importer) = watch::staging().and_then(|staging| staging.importer) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use graceful_core::lifecycle::{Hook, HookResult};
 use graceful_core::module::Checkpoint;
-use graceful_core::{CallError, Migrations, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Module, Value};
+use graceful_core::{
+    CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Migrations, Module, Value,
+};
 use rhai::{Dynamic, Shared};
 
 use crate::checkpoint::{Copied, copy};

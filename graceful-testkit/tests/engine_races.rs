@@ -54,8 +54,8 @@ fn tx_03_requires_of_live_code_and_a_failing_reload_do_not_lock_each_other_out()
             thread::spawn(move || {
                 let main = world.live("main").unwrap();
                 while !stop.load(Ordering::Relaxed) {
-                    world.resolve(&main, &"a".into(), None);
-                    world.resolve(&main, &"nowhere".into(), None);
+                    world.resolve(&main, &"a".into(), || None);
+                    world.resolve(&main, &"nowhere".into(), || None);
                 }
             })
         });

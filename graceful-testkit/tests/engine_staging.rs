@@ -96,7 +96,7 @@ fn ord_10_modules_that_gain_an_edge_while_the_set_is_staged_are_taken_in() {
             let from = early.live(if again { "two" } else { "one" }).unwrap();
             let outside = Lease::open(&early.gate, &from.name, LeaseKind::Call).unwrap();
             let _entered = outside.enter();
-            assert!(matches!(early.resolve(&from, &"db".into(), None), Resolved::Settled(_)));
+            assert!(matches!(early.resolve(&from, &"db".into(), || None), Resolved::Settled(_)));
             async { Ok(()) }
         }),
     );

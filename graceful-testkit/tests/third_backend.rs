@@ -137,7 +137,7 @@ impl Loaded {
     fn require(&self, module: &str) -> Result<(Arc<World>, Arc<Instance>), CallError> {
         let world = self.world.get().and_then(Weak::upgrade).ok_or(CallError::Stopped)?;
         let from = self.instance.upgrade().ok_or(CallError::Stopped)?;
-        match world.resolve(&from, &module.into(), None) {
+        match world.resolve(&from, &module.into(), || None) {
             Resolved::Settled(found) | Resolved::Pinned(found) => Ok((world, found)),
             Resolved::Closing => Err(CallError::Suspended { module: module.into() }),
             Resolved::Pending | Resolved::Absent => Err(CallError::NoModule { module: module.into() }),

@@ -18,7 +18,9 @@ impl Staging {
         jobs: &mut Vec<Job>,
     ) {
         match self.schedule(&request, inputs, changes, jobs) {
-            Ok(todo) => jobs.push(Job { todo, running: None, waiting: Some((request.name, request.reply)) }),
+            Ok(todo) => {
+                jobs.push(Job { todo, waiting: Some((request.name, request.reply)), ..Job::default() })
+            }
             Err(failure) => {
                 let mut error = ScriptError::new(ScriptErrorKind::Import, failure.to_string());
                 if let Some(place) = request.place {

@@ -88,9 +88,14 @@ fn everything() {
     println!("\n1,000 modules of 40 lines, all of them");
     line("naive: clear package.loaded, require again", base, of, base);
     let force = || ReloadOptions { force: true, ..ReloadOptions::default() };
+    let before = app.backend.pauses();
     let reloads: Vec<_> = (0..RUNS).map(|_| app.reload(force())).collect();
+    let after = app.backend.pauses();
     line("a forced reload, all phases", median(reloads.iter().map(|(_, took)| *took).collect()), of, base);
     phases(&reloads, of, base);
+    line("  the VM kept from others, in all", (after.total - before.total) / RUNS as u32, of, base);
+    line("  the VM kept from others, longest at once", after.longest, of, base);
+    println!("  in {} slices", (after.count - before.count) / RUNS as u64);
     let quiet = median(reloads.iter().map(|(_, took)| *took).collect());
     waits("its longest wait with nothing going on", &app, of, base, || std::thread::sleep(quiet));
     waits("its longest wait during a forced reload", &app, of, base, || drop(app.reload(force())));

@@ -56,6 +56,16 @@ local function copy(target, most, known)
     return into, count
 end
 
+-- Keeps what the target is now, to compare it later.
+local function see(frame, seen, count)
+    local objects = {}
+    for key, value in next, seen do
+        local kind = type(value)
+        if kind == 'table' or kind == 'userdata' then objects[key] = value end
+    end
+    frame.seen, frame.count, frame.objects = seen, count, objects
+end
+
 -- Puts `lower` and `layer` into `target`, in this order. The frame that is returned takes them out again.
 local function put_in(target, lower, layer, most, known)
     local base, count = copy(target, most, known)
@@ -66,7 +76,8 @@ local function put_in(target, lower, layer, most, known)
         count = count + apply(lower, target)
         frame.under_meta = getmeta(target)
     end
-    frame.count = count + apply(layer, target)
+    count = count + apply(layer, target)
+    see(frame, (lower or not is_empty(layer)) and copy(target) or base, count)
     return frame
 end
 
@@ -117,6 +128,21 @@ local function changes(frame)
         end
     end
     return keys, before, changed
+end
+
+-- Whether all is as it was when the turn began, or when the changes were last noted.
+local function is_same(frame)
+    local seen, left = frame.seen, frame.count
+    for key, value in next, frame.target do
+        if seen[key] ~= value then return false end
+        left = left - 1
+    end
+    if left ~= 0 then return false end
+    -- Others than these are never equal without being the same.
+    for key, value in next, frame.objects do
+        if not rawequal(rawget(frame.target, key), value) then return false end
+    end
+    return true
 end
 
 -- Takes the change of `key` into the layer.
@@ -173,7 +199,8 @@ end
 local function take_out(frame, who)
     if frame.large then return take_out_large(frame) end
     local target, layer, base = frame.target, frame.layer, frame.base
-    local keys, before, changed = changes(frame)
+    local keys, before, changed = nil, nil, 0
+    if not is_same(frame) then keys, before, changed = changes(frame) end
     for index = 1, changed do record(frame, keys[index], before[index], who) end
     local meta = getmeta(target)
     layer.has_meta = not rawequal(meta, frame.under_meta)
@@ -182,6 +209,14 @@ local function take_out(frame, who)
     take_back(layer, frame)
     if frame.lower then take_back(frame.lower, frame) end
     if not rawequal(meta, frame.base_meta) then setmeta(target, frame.base_meta) end
+end
+
+-- Takes what `who` changed into the layer and leaves it in.
+local function note(frame, who)
+    if is_same(frame) then return end
+    local keys, before, changed = changes(frame)
+    for index = 1, changed do record(frame, keys[index], before[index], who) end
+    see(frame, copy(frame.target))
 end
 
 local overlay = {}
@@ -223,6 +258,12 @@ function overlay.class(txn, who, class)
     setmeta(class, nil)
 end
 
+local function hold_state(held, frames)
+    local most = not held.class and MANY or nil
+    frames[#frames + 1] = put_in(held.target, nil, held.layer, most) or put_in_large(held.target, held.layer)
+    frames[held] = true
+end
+
 local function hold_states(txn, who, hook, frames)
     for id, held in next, txn.states do
         if hook and held.copied then
@@ -232,10 +273,16 @@ local function hold_states(txn, who, hook, frames)
     end
     local own = txn.states[who]
     if own then txn.held[who] = own end
-    for _, held in next, txn.held do
-        local most = not held.class and MANY or nil
-        frames[#frames + 1] = put_in(held.target, nil, held.layer, most) or put_in_large(held.target, held.layer)
-    end
+    for _, held in next, txn.held do hold_state(held, frames) end
+end
+
+local function show_require(generic, own)
+    if own and rawequal(rawget(globals, 'require'), generic) then rawset(globals, 'require', own) end
+end
+
+local function hide_require(frames)
+    local own = frames.own
+    if own and rawequal(rawget(globals, 'require'), own) then rawset(globals, 'require', frames.generic) end
 end
 
 -- Before a turn. `generic` and `own` are the `require` that everybody sees and that of the code that runs.
@@ -247,15 +294,28 @@ function overlay.enter(txn, new, who, hook, generic, own)
     else
         frames[1] = put_in(globals, nil, txn.old, nil, known)
     end
-    if own and rawequal(rawget(globals, 'require'), generic) then rawset(globals, 'require', own) end
+    show_require(generic, own)
     txn.turn = frames
     return frames
 end
 
+-- Between the turns of two top levels that follow at once: what is in stays in.
+function overlay.switch(frames, who, own)
+    hide_require(frames)
+    note(frames[1], frames.who)
+    frames.who, frames.own = who, own
+    local state = frames.txn.states[who]
+    if state and not frames[state] then
+        frames.txn.held[who] = state
+        hold_state(state, frames)
+    end
+    show_require(frames.generic, own)
+end
+
 -- After it.
 function overlay.leave(frames)
-    local own, who, txn = frames.own, frames.who, frames.txn
-    if own and rawequal(rawget(globals, 'require'), own) then rawset(globals, 'require', frames.generic) end
+    local who, txn = frames.who, frames.txn
+    hide_require(frames)
     for index = #frames, 1, -1 do take_out(frames[index], who) end
     for id, held in next, txn.held do
         if is_empty(held.layer) and not held.class then txn.held[id] = nil end

@@ -4,9 +4,10 @@ local error = error
 
 local SETTLED, PINNED, WAIT = 1, 2, 3
 
-return function(record)
+-- Makes the Lua side of a record under its number `id`, and returns its `require`.
+return function(record, records, id, state)
     local settled = {}
-    return function(name)
+    local function require(name)
         local hit = settled[name]
         if hit ~= nil then return hit end
         local how, value = resolve(record, name)
@@ -27,4 +28,6 @@ return function(record)
         end
         return value
     end
+    records[id] = { require = require, state = state }
+    return require
 end

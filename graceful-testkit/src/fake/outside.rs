@@ -53,7 +53,7 @@ impl Room {
         let importer = self.importer.lock().unwrap().clone();
         let mut asked = false;
         loop {
-            match (world.resolve(&from, module, place.clone()), &importer) {
+            match (world.resolve(&from, module, || place.clone()), &importer) {
                 (Resolved::Settled(found) | Resolved::Pinned(found), _) if found.module().is_some() => {
                     return Ok(found);
                 }

@@ -207,10 +207,10 @@ impl Txn for PuppetTxn {
         let cx = Arc::new(cx);
         for name in &play.imports {
             let world = self.world.upgrade().unwrap();
-            match world.resolve(&cx.instance, name, None) {
+            match world.resolve(&cx.instance, name, || None) {
                 Resolved::Pending | Resolved::Absent => {
                     cx.importer.import(&cx.instance, name, None).await?;
-                    world.resolve(&cx.instance, name, None);
+                    world.resolve(&cx.instance, name, || None);
                 }
                 _ => {}
             }
