@@ -188,6 +188,8 @@ macro_rules! conformance {
                 ver_06_reports_and_events_show_the_chain;
             told: ver_06_reports_and_events_show_old_and_new_versions,
                 obs_01_every_step_is_one_event_in_order,
+                obs_01_steps_of_a_reload_carry_its_number,
+                obs_02_the_status_counts_calls_that_wait_and_how_old_states_are,
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
                 scope_05_after_many_reloads_nothing_has_piled_up,
