@@ -41,6 +41,7 @@ mod class;
 mod control;
 mod api;
 mod builtin;
+mod console;
 // what the core sees
 mod module;
 mod stage;
