@@ -214,8 +214,8 @@ fn differs<'a>(was: Option<&'a Value>, now: Option<&'a Value>, at: &mut String) 
     let present = |value: Option<&'a Value>| value.filter(|value| **value != Value::Null);
     let (was, now) = (present(was), present(now));
     let length = at.len();
-    let found = match (was, now) {
-        (None, None) => return None,
+    match (was, now) {
+        (None, None) => None,
         (Some(Value::Map(one)), Some(Value::Map(other))) => {
             let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
             keys.into_iter().find_map(|key| {
@@ -235,9 +235,8 @@ fn differs<'a>(was: Option<&'a Value>, now: Option<&'a Value>, at: &mut String) 
             })
         }
         (Some(one), Some(other)) if is_same(one, other) => None,
-        different => return Some(different),
-    };
-    found
+        different => Some(different),
+    }
 }
 
 /// Languages without lists give an empty one as an empty map, those without whole numbers give floats.
