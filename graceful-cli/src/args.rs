@@ -31,6 +31,8 @@ pub enum Command {
     Reload(Reload),
     /// Show the running app
     Status(Ask),
+    /// Print the running app's metrics in Prometheus' text format
+    Metrics(Ask),
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +56,9 @@ pub struct Serve {
     /// The admin socket, instead of the app's own
     #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN")]
     pub admin: Option<PathBuf>,
+    /// The address to serve metrics on, as Prometheus reads them; nowhere unless set
+    #[arg(long, value_name = "ADDR", env = "GRACEFUL_METRICS")]
+    pub metrics: Option<String>,
     /// What to log, as in `info` or `warn,graceful_host=debug`
     #[arg(long, value_name = "FILTER", env = "GRACEFUL_LOG", default_value = "info,notify=warn")]
     pub log: String,

@@ -50,6 +50,19 @@ pub async fn status(ask: &Ask) -> Exit {
     }
 }
 
+pub async fn metrics(ask: &Ask) -> Exit {
+    let asked = Asked::from(ask);
+    match asked.client.metrics().await {
+        Ok(text) => {
+            asked
+                .voice
+                .answer(&json!({ "schema_version": 1, "metrics": text }), || text.trim_end().to_owned());
+            Exit::Ok
+        }
+        Err(error) => asked.unanswered(&error),
+    }
+}
+
 pub async fn plan(change: &Change) -> Exit {
     let asked = Asked::from(&change.ask);
     let plan = match asked.client.plan(change.force).await {

@@ -40,6 +40,7 @@ async fn run(command: &Command) -> Exit {
         Command::Plan(change) => ask::plan(change).await,
         Command::Reload(reload) => ask::reload(reload).await,
         Command::Status(ask) => ask::status(ask).await,
+        Command::Metrics(ask) => ask::metrics(ask).await,
     }
 }
 

@@ -24,6 +24,7 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
     let mut options = HostOptions::default();
     options.listen = serve.listen.clone();
     options.admin = serve.admin.clone();
+    options.metrics = serve.metrics.clone();
     options.watch = dev.then_some(true);
     options.dev = dev;
     let failed = AtomicBool::new(false);
@@ -60,7 +61,9 @@ fn ready(running: &Running, voice: Voice) {
     let name = running.host().app().name.clone();
     let url = running.address().map(|address| format!("http://{address}"));
     let admin = running.admin().map(|path| path.display().to_string());
-    let told = json!({ "schema_version": 1, "event": "ready", "name": name, "url": url, "admin": admin });
+    let metrics = running.metrics().map(|address| format!("http://{address}/metrics"));
+    let told = json!({ "schema_version": 1, "event": "ready", "name": name, "url": url, "admin": admin,
+        "metrics": metrics });
     voice.answer(&told, || match &url {
         Some(url) => format!("{name}: {url}"),
         None => format!("{name}: running"),

@@ -80,7 +80,7 @@ impl App {
                 panic!("it did not start: {said:?} {}", errors.join().unwrap())
             };
             let address =
-                line.split_once("http://").map(|(_, rest)| rest.trim_matches(['"', '}']).to_owned());
+                line.rsplit_once("http://").map(|(_, rest)| rest.trim_matches(['"', '}']).to_owned());
             said.push(line);
             if let Some(address) = address {
                 break address.split('"').next().unwrap().to_owned();
@@ -506,4 +506,30 @@ fn shut_02_term_in_the_middle_of_a_reload_undoes_it_and_then_ends() {
     let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("`{text}` is not in {log}"));
     assert!(at("finalize web") < at("finalize base"), "{log}");
     assert!(!log.contains("finalize the new"), "{log}");
+}
+
+#[test]
+fn obs_02_the_command_prints_the_metrics_of_the_running_app() {
+    let app = App::new();
+    let served = app.serve(&["run", ".", "--metrics", "127.0.0.1:0", "--json"]);
+    served.get("/");
+    let printed = text(&app.run(&["metrics"]).stdout);
+    assert!(printed.contains("\n# TYPE graceful_reloads_total counter\n"), "{printed}");
+    assert!(
+        printed.contains("\ngraceful_reloads_total{result=\"committed\",phase=\"none\"} 1\n"),
+        "{printed}"
+    );
+    let ready: Value = serde_json::from_str(served.said.last().unwrap()).unwrap();
+    let address =
+        ready["metrics"].as_str().unwrap().trim_start_matches("http://").trim_end_matches("/metrics");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.contains("text/plain; version=0.0.4") && answer.contains("graceful_generation 1"),
+        "{answer}"
+    );
+    assert_eq!(served.end().0, Some(0));
+    assert_eq!(code(&app.run(&["metrics"])), 3);
 }

@@ -45,6 +45,15 @@ pub trait Backend: Send + Sync {
 
     /// Opens this backend's part of the transaction that makes `cx.generation`.
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn>;
+
+    /// Evaluates a line that a person typed, as a call of its own, and says what it returned. A line that runs
+    /// longer than `limit` is cancelled. The default: the language has no console.
+    ///
+    /// # Errors
+    /// What the line failed with.
+    async fn evaluate(&self, _line: &str, _limit: Duration) -> Result<Vec<String>, CallError> {
+        Err(CallError::Script(ScriptError::runtime(format!("{} has no console", self.name()))))
+    }
 }
 
 /// What a transaction is told when it opens.

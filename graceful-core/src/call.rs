@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, select};
 use crate::backend::Control;
 use crate::dispatch::{nested, suspended};
 use crate::engine::{Engine, Inner};
-use crate::error::CallError;
+use crate::error::{CallError, ScriptError};
 use crate::failure::ReloadError;
 use crate::gate::{Generation, LeaseKind, Waiting};
 use crate::generation::{Instance, World};
@@ -136,6 +136,21 @@ async fn run(
 }
 
 impl Engine {
+    /// Evaluates a line that a person typed in the language `backend`, and says what it returned; see
+    /// [`Backend::evaluate`](crate::Backend::evaluate).
+    ///
+    /// # Errors
+    /// [`CallError`]: what the line failed with, or the language has no console.
+    pub async fn evaluate(
+        &self,
+        backend: &str,
+        line: &str,
+        limit: Duration,
+    ) -> Result<Vec<String>, CallError> {
+        let missing = || CallError::Script(ScriptError::runtime(format!("there is no language `{backend}`")));
+        self.0.backends.get(backend).ok_or_else(missing)?.evaluate(line, limit).await
+    }
+
     /// Calls an export. Outside of a call it waits at the module's gate and sees the live generation; inside
     /// one it sees that call's generation.
     ///

@@ -21,10 +21,13 @@ use crate::limits::Limits;
 use crate::native::NativeBackend;
 use crate::plan::Plan;
 use crate::report::{OnBusy, Outcome, ReloadOptions, Report};
+use crate::round_trip::{RoundTrip, RoundTripError, round_trip};
 use crate::source::{Found, Name, SourceError, Sources};
 use crate::staging::panic_text;
 use crate::status::{EngineState, LastReload};
 use crate::transaction::Transaction;
+use crate::value::Value;
+use crate::version::Version;
 
 pub use builder::EngineBuilder;
 use dirty::Dirty;
@@ -221,6 +224,21 @@ impl Engine {
         let inputs = Arc::new(self.0.inputs(options, BTreeMap::new()));
         let changes = self.0.compute(inputs).await.map_err(|kind| self.0.refuse(kind))?;
         Ok(changes.plan)
+    }
+
+    /// Sends a state that was recorded of an earlier version of `module` up through its migrations and back
+    /// down, without touching any state; see [`round_trip`].
+    ///
+    /// # Errors
+    /// There is no such module, or no migration leads from that version to its own.
+    pub async fn round_trip(
+        &self,
+        module: &str,
+        from: &Version,
+        state: &Value,
+    ) -> Result<RoundTrip, RoundTripError> {
+        let live = self.0.world.live(module).ok_or_else(|| RoundTripError::NoModule(module.into()))?;
+        round_trip(&self.0.world, &live, from, state, self.0.limits.hook).await
     }
 
     /// Takes a module out although its source is there: `finalize`, then its scope is released, then it is

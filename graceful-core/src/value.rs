@@ -1,6 +1,7 @@
 //! The plain value that crosses between languages: what has no home VM.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,28 @@ impl Value {
             Value::List(_) => "list",
             Value::Map(_) => "map",
             Value::Bytes(_) => "bytes",
+        }
+    }
+}
+
+/// As a message shows it.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Null => f.write_str("nothing"),
+            Value::Bool(truth) => truth.fmt(f),
+            Value::Int(number) => number.fmt(f),
+            Value::Float(number) => number.fmt(f),
+            Value::Str(text) => f.write_str(text),
+            Value::List(items) => {
+                let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Value::Map(map) => {
+                let entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                write!(f, "{{{}}}", entries.join(", "))
+            }
+            Value::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
         }
     }
 }

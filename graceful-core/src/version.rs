@@ -54,12 +54,15 @@ impl Version {
                     Some([major, minor, patch]) if *major >= 0 && *minor >= 0 && *patch >= 0 => {
                         Ok(Self::new(*major as u64, *minor as u64, *patch as u64))
                     }
-                    _ => Err(VersionError { got: shown(value), reason: "not three whole numbers".into() }),
+                    _ => {
+                        Err(VersionError { got: value.to_string(), reason: "not three whole numbers".into() })
+                    }
                 }
             }
-            other => {
-                Err(VersionError { got: shown(other), reason: format!("it is of the kind {}", other.kind()) })
-            }
+            other => Err(VersionError {
+                got: other.to_string(),
+                reason: format!("it is of the kind {}", other.kind()),
+            }),
         }
     }
 
@@ -108,24 +111,6 @@ impl Hash for Version {
 impl From<Version> for Value {
     fn from(version: Version) -> Self {
         Value::Str(version.to_string())
-    }
-}
-
-/// A value as an error about it shows it.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "nothing".into(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Str(text) => text.clone(),
-        Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        Value::Map(map) => {
-            let entries: Vec<String> =
-                map.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect();
-            format!("{{{}}}", entries.join(", "))
-        }
-        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
     }
 }
 

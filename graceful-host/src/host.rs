@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, MANIFEST, ManifestError};
+use crate::metrics::Metrics;
 use crate::options::{Cause, HostOptions};
 use crate::sources::DirSources;
 use crate::topics::Topics;
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) sources: DirSources,
     pub(crate) topics: Arc<Topics>,
     pub(crate) events: broadcast::Sender<Arc<Event>>,
+    metrics: Arc<Metrics>,
     /// The manifest that the live generation was loaded by.
     app: Mutex<Arc<App>>,
     /// A manifest is applied by one reload at a time.
@@ -116,6 +118,8 @@ impl Host {
         let (engine, sources) = assemble::engine(&root, &app, &options, &topics)?;
         let events = broadcast::channel(EVENT_BACKLOG).0;
         let ending = CancellationToken::new();
+        let metrics: Arc<Metrics> = Arc::default();
+        engine.subscribe(metrics.clone());
         engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
         options.observers.iter().for_each(|observer| engine.subscribe(observer.clone()));
         Ok(Self(Arc::new(Inner {
@@ -125,6 +129,7 @@ impl Host {
             sources,
             topics,
             events,
+            metrics,
             app: Mutex::new(Arc::new(app)),
             turn: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
@@ -227,6 +232,12 @@ impl Host {
         let plan = self.engine().plan(ReloadOptions { force, ..ReloadOptions::default() }).await;
         settings::apply(self.engine(), &new, &old);
         PlanReply::new(plan.map_err(|error| self.with_source(Failure::from(&error))))
+    }
+
+    /// What was counted and what is, as metrics in Prometheus' text format; see
+    /// [`CATALOGUE`](crate::CATALOGUE).
+    pub fn metrics(&self) -> String {
+        self.0.metrics.text(&self.engine().status())
     }
 
     /// What the host shows of itself.

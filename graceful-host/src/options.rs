@@ -44,6 +44,8 @@ pub struct HostOptions {
     pub admin: Option<PathBuf>,
     /// Whether there is no admin socket at all.
     pub no_admin: bool,
+    /// The address to serve metrics on.
+    pub metrics: Option<String>,
     /// Whether the folder is watched; `None` is what the manifest says.
     pub watch: Option<bool>,
     /// Errors are told to clients, and a start that fails is waited out.

@@ -16,6 +16,7 @@ use crate::admin::{Admin, AdminSocket, admin_path};
 use crate::host::{Host, HostError};
 use crate::http::serve::serve;
 use crate::http::{BODY_LIMIT, Site};
+use crate::metrics::{self, MetricsSite};
 use crate::options::Cause;
 use crate::watch::Watch;
 use crate::wire::{Failure, Summary};
@@ -28,11 +29,13 @@ pub struct Running {
     host: Host,
     address: Option<SocketAddr>,
     admin: Option<PathBuf>,
+    metrics: Option<SocketAddr>,
     first: Result<Summary, Failure>,
     /// Ends what begins new work: accepting, watching, event streams.
     stop: CancellationToken,
     site: Option<JoinHandle<bool>>,
     admin_site: Option<oneshot::Receiver<bool>>,
+    metrics_site: Option<oneshot::Receiver<bool>>,
 }
 
 impl Host {
@@ -49,6 +52,7 @@ impl Host {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
+        let metrics = self.bind_metrics()?;
         let watch = match options.watch.unwrap_or(app.reload.watch) {
             true => Some(Watch::new(self.0.sources.clone(), app.reload.debounce)?),
             false => None,
@@ -74,7 +78,17 @@ impl Host {
         if let Some(watch) = watch {
             tokio::spawn(watch.run(self.clone(), stop.clone()));
         }
-        Ok(Running { host: self.clone(), address, admin: path, first, stop, site, admin_site })
+        let (metrics, metrics_site) = match metrics {
+            Some(listener) => {
+                let site = MetricsSite { host: self.clone(), stop: stop.clone() };
+                let address = listener.local_addr().ok();
+                let failed = |source| HostError::Listen { address: "for metrics".into(), source };
+                (address, Some(site.serve(listener, linger).map_err(failed)?))
+            }
+            None => (None, None),
+        };
+        let (host, admin) = (self.clone(), path);
+        Ok(Running { host, address, admin, metrics, first, stop, site, admin_site, metrics_site })
     }
 
     fn serve_app(
@@ -88,6 +102,15 @@ impl Host {
         site.dev = self.0.options.dev;
         let site = Arc::new(site);
         serve(listener, stop, linger, move |request| site.clone().respond(request))
+    }
+
+    fn bind_metrics(&self) -> Result<Option<std::net::TcpListener>, HostError> {
+        let app = self.app();
+        let Some(address) = self.0.options.metrics.as_ref().or(app.admin.metrics.as_ref()) else {
+            return Ok(None);
+        };
+        let bound = metrics::bind(address);
+        bound.map(Some).map_err(|source| HostError::Listen { address: address.clone(), source })
     }
 
     fn bind_admin(&self) -> Result<Option<(PathBuf, AdminSocket)>, HostError> {
@@ -125,6 +148,11 @@ impl Running {
         self.admin.as_deref()
     }
 
+    /// Where metrics are served beside the admin socket.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// How the first load ended; it can only have failed in `dev`.
     pub fn first(&self) -> &Result<Summary, Failure> {
         &self.first
@@ -145,7 +173,7 @@ impl Running {
             }
         }
         clean &= self.host.shutdown(options).await.is_clean();
-        if let Some(serving) = self.admin_site {
+        for serving in [self.admin_site, self.metrics_site].into_iter().flatten() {
             clean &= serving.await.unwrap_or(false);
         }
         clean

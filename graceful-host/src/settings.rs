@@ -53,6 +53,7 @@ pub(crate) fn needs_restart(old: &App, new: &App) -> Vec<String> {
         ("listen", old.listen != new.listen),
         ("backends", old.backends != new.backends),
         ("limits", old.limits != new.limits),
+        ("admin", old.admin != new.admin),
         ("reload", limits(old) != limits(new) || old.reload.debounce != new.reload.debounce),
         ("reload.watch", old.reload.watch != new.reload.watch),
     ];

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
+use async_trait::async_trait;
+use graceful_core::{Backend, CallError, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
 use mlua::{Lua, LuaOptions, StdLib};
 
 use crate::compile::Given;
+use crate::console::Console;
 use crate::handle::LuaFunction;
 use crate::pauses::Pauses;
 use crate::stage::LuaTxn;
@@ -21,6 +23,7 @@ const COROUTINES: usize = 64;
 pub struct LuaBackend {
     vm: Arc<Vm>,
     given: Given,
+    console: Console,
 }
 
 /// Builds a [`LuaBackend`].
@@ -96,7 +99,7 @@ impl LuaBackendBuilder {
         let mut fixed: BTreeSet<String> = vm.imports.presets()?.into_iter().collect();
         fixed.insert(builtin::FIXED.to_owned());
         let soft = builtin::replaceable().map(str::to_owned).collect();
-        Ok(LuaBackend { vm, given: Given { fixed, soft } })
+        Ok(LuaBackend { vm, given: Given { fixed, soft }, console: Console::default() })
     }
 }
 
@@ -139,6 +142,7 @@ impl LuaBackend {
     }
 }
 
+#[async_trait]
 impl Backend for LuaBackend {
     fn name(&self) -> &str {
         "lua"
@@ -162,5 +166,9 @@ impl Backend for LuaBackend {
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {
         Box::new(LuaTxn::begin(&self.vm, cx))
+    }
+
+    async fn evaluate(&self, line: &str, limit: Duration) -> Result<Vec<String>, CallError> {
+        self.console.evaluate(&self.vm, line, limit).await
     }
 }

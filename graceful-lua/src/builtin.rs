@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mlua::{Function, Lua, Value};
 
 use crate::caller::{Caller, Ties};
-use crate::record::Record;
+use crate::record::{CONSOLE, Record};
 use crate::{api, checks, clock, fiber, http, log, strict};
 
 type Make = fn(&Lua, &Arc<Record>) -> mlua::Result<Value>;
@@ -52,6 +52,10 @@ fn opened(lua: &Lua, record: &Arc<Record>, kept: &str, factory: Factory) -> mlua
         }
     };
     let gone = || mlua::Error::runtime(format!("module `{}` is no longer loaded", record.source.name));
-    let caller = lua.create_userdata(Caller::new(&ties, &record.instance().ok_or_else(gone)?))?;
-    open.call(caller)
+    let caller = match record.instance() {
+        Some(instance) => Caller::new(&ties, &instance),
+        None if *record.source.name == *CONSOLE => Caller::console(&ties),
+        None => return Err(gone()),
+    };
+    open.call(lua.create_userdata(caller)?)
 }

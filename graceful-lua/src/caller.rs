@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use graceful_core::{CallError, Instance, Lease, LeaseKind, Name, Scope, World};
 use mlua::{Error, UserData};
 
+use crate::record::CONSOLE;
 use crate::vm::Vm;
 
 /// The VM and its engine as builtins reach them. Weak: what lives inside the VM must not keep alive what owns
@@ -41,11 +42,19 @@ impl Caller {
         Self { ties: ties.clone(), module: instance.name.clone(), instance: Arc::downgrade(instance) }
     }
 
+    /// Whoever types at the console.
+    pub(crate) fn console(ties: &Ties) -> Self {
+        Self { ties: ties.clone(), module: CONSOLE.into(), instance: Weak::new() }
+    }
+
     /// The scope that owns what is started now: that of the instance, or of the live one if old code, which
     /// is kept in a state or by a call in flight, goes on after its own time.
     pub(crate) fn scope(&self) -> mlua::Result<Arc<Scope>> {
         let own = self.instance.upgrade().filter(|instance| !instance.scope.is_closed());
-        let gone = || Error::runtime(format!("module `{}` is no longer loaded", self.module));
+        let gone = || match &*self.module {
+            CONSOLE => Error::runtime("the console owns nothing: let a module start it"),
+            module => Error::runtime(format!("module `{module}` is no longer loaded")),
+        };
         let found = match own {
             Some(own) => own,
             None => self.ties.world()?.live(&self.module).ok_or_else(gone)?,

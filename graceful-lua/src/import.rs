@@ -85,7 +85,8 @@ impl Imports {
         Ok(names)
     }
 
-    fn preset(&self, name: &str) -> mlua::Result<Option<Value>> {
+    /// What the VM had under `name` before it was given to us.
+    pub(crate) fn preset(&self, name: &str) -> mlua::Result<Option<Value>> {
         let loaded: Value = self.presets.raw_get(name)?;
         if !loaded.is_nil() {
             return Ok(Some(loaded));
@@ -161,7 +162,8 @@ fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, V
     }
 }
 
-fn unloaded(name: &Name) -> String {
+/// What is said of a module that is not there.
+pub(crate) fn unloaded(name: &Name) -> String {
     format!("module '{name}' is not loaded and nothing can wait for it here")
 }
 
@@ -196,7 +198,7 @@ async fn wait(lua: &Lua, record: &Arc<Record>, name: &Name, place: Option<Place>
 }
 
 /// Loads a module that live code asks for by a name nobody could foresee: a reload of its own.
-async fn load(vm: &Vm, world: &World, name: &Name) -> Result<(), ScriptError> {
+pub(crate) async fn load(vm: &Vm, world: &World, name: &Name) -> Result<(), ScriptError> {
     let failed = |text: String| ScriptError::new(ScriptErrorKind::Import, text);
     let control =
         vm.control().ok_or_else(|| failed(format!("module '{name}' cannot be had: the engine is gone")))?;

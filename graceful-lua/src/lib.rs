@@ -42,6 +42,7 @@ mod class;
 mod control;
 mod api;
 mod builtin;
+mod console;
 // what the core sees
 mod module;
 mod stage;

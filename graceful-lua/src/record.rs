@@ -16,6 +16,9 @@ pub(crate) fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The name of whoever types at the console. No module can have it.
+pub(crate) const CONSOLE: &str = "the console";
+
 /// One loaded version of a module, as its Lua functions know it. They may outlive it: a closure kept in the
 /// state goes on being called after its generation was dropped.
 pub(crate) struct Record {
@@ -47,6 +50,13 @@ impl Record {
             instance: Arc::downgrade(instance),
             draft: Mutex::new(Some(draft)),
         }
+    }
+
+    /// What stands for a module where a person asks: it owns nothing.
+    pub(crate) fn console(vm: &Arc<Vm>) -> Self {
+        let source = Arc::new(Source::new(CONSOLE, "lua", CONSOLE, Vec::new()));
+        let (instance, draft) = Default::default();
+        Self { id: next_id(), source, vm: Arc::downgrade(vm), instance, draft }
     }
 
     pub(crate) fn vm(&self) -> mlua::Result<Arc<Vm>> {

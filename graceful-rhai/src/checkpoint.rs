@@ -27,6 +27,11 @@ pub(crate) fn copy(reach: Reach) -> Copied {
 }
 
 impl Copied {
+    /// What one table held.
+    pub(crate) fn of_one(table: &Table, entries: Entries) -> Self {
+        Self { tables: vec![(table.clone(), entries)], shared: Vec::new() }
+    }
+
     /// Brings everything back.
     pub(crate) fn restore(&self) {
         for (table, entries) in &self.tables {

@@ -70,6 +70,7 @@ mod run;
 mod table;
 mod value;
 mod error;
+mod steps;
 mod registration;
 // one module
 mod compile;
@@ -79,6 +80,7 @@ mod bind;
 mod state;
 mod reach;
 mod checkpoint;
+mod migration;
 mod link;
 mod module;
 mod reload;

@@ -2,25 +2,27 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use graceful_core::lifecycle::{Hook, HookResult};
-use graceful_core::module::Checkpoint;
+use graceful_core::module::{Checkpoint, Draft};
 use graceful_core::{
-    CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, Migrations, Module, Value,
+    CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Value,
 };
 use rhai::{Dynamic, Shared};
 
 use crate::checkpoint::{Copied, copy};
 use crate::error;
 use crate::failure::Thrown;
+use crate::migration::RhaiDraft;
+use crate::overlay::Overlay;
 use crate::reach::Reach;
 use crate::run::{guarded, off_thread};
 use crate::table::Table;
 use crate::unit::{Common, Unit};
 use crate::value::{from_value, to_plain, to_value};
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 
 /// One loaded version of a module.
 pub(crate) struct RhaiModule {
@@ -28,6 +30,8 @@ pub(crate) struct RhaiModule {
     unit: Arc<Unit>,
     exports: Shared<rhai::Module>,
     tenure: Arc<Tenure>,
+    /// Where the reload that staged it holds back what it writes to its state.
+    overlay: Weak<Overlay>,
 }
 
 /// What all versions of a module share. When the last of them goes, so does what the state holds: functions
@@ -64,10 +68,11 @@ impl RhaiModule {
             hooks: registration.hooks(),
             checkpoint: registration.checkpoint,
             drain: registration.drain,
-            migrations: Migrations::default(),
+            migrations: registration.steps.declared.clone(),
             exports: values.chain(functions).collect(),
         };
-        Self { manifest, unit, exports, tenure }
+        let overlay = watch::overlay().map(|overlay| Arc::downgrade(&overlay)).unwrap_or_default();
+        Self { manifest, unit, exports, tenure, overlay }
     }
 
     pub(crate) fn exports(&self) -> &Shared<rhai::Module> {
@@ -211,7 +216,30 @@ impl Module for RhaiModule {
         to_plain(&Dynamic::from(self.unit.common.state.clone()))
     }
 
+    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
+        Ok(Box::new(match recorded {
+            Some(value) => RhaiDraft::recorded(value)?,
+            None => RhaiDraft::of(&self.unit.common.state),
+        }))
+    }
+
+    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
+        Ok(Box::new(self.unit.clone().migrate(cx, own(draft)?).await?))
+    }
+
+    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
+        Ok(Box::new(own(draft)?.pour(&self.unit.common.state, self.overlay.upgrade())))
+    }
+
+    fn save_draft(&self, draft: &Draft) -> Value {
+        draft.downcast_ref::<RhaiDraft>().map(RhaiDraft::save).unwrap_or_default()
+    }
+
     fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
         Reach::of(&self.unit.common.state).fibers.intersection(candidates).copied().collect()
     }
+}
+
+fn own(draft: Draft) -> Result<RhaiDraft, HookError> {
+    draft.downcast().map(|draft| *draft).map_err(|_| "not a draft of a Rhai module".into())
 }

@@ -41,6 +41,16 @@ impl Overlay {
         self.lock().get(&cell.id()).map(|changed| changed.entries.clone()).unwrap_or_default()
     }
 
+    /// Forgets what was written to `cell`, except under the keys that are to be `kept`.
+    pub(crate) fn retain(&self, cell: &Cell, kept: impl Fn(&str) -> bool) {
+        let mut changed = self.lock();
+        let Some(own) = changed.get_mut(&cell.id()) else { return };
+        let (stay, leave) = std::mem::take(&mut own.entries).into_iter().partition(|(key, _)| kept(key));
+        own.entries = stay;
+        drop(changed);
+        drop::<BTreeMap<_, _>>(leave);
+    }
+
     /// Puts everything in and calls `swap`, while nobody can look at any of it.
     pub(crate) fn commit(&self, swap: &mut dyn FnMut()) {
         let changed = std::mem::take(&mut *self.lock());

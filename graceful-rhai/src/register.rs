@@ -8,6 +8,7 @@ use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed};
 use crate::registration::{Object, Registration};
+use crate::steps::Steps;
 use crate::unit::{Unit, here};
 use crate::value::{kind, to_value};
 use crate::watch::{Staging, Watch, staging};
@@ -20,7 +21,7 @@ const HOOKS: [(&str, Hook); 6] = [
     ("rollback", Hook::Rollback),
     ("finalize", Hook::Finalize),
 ];
-const OPTIONS: [&str; 3] = ["version", "checkpoint", "drain"];
+const OPTIONS: [&str; 4] = ["version", "checkpoint", "drain", "migrations"];
 
 /// The functions that have to do with registering.
 pub(crate) fn functions(module: &mut Module) {
@@ -114,8 +115,8 @@ fn checked(unit: &Unit, options: Map) -> Result<Registration, String> {
         };
         match option.as_str() {
             "version" => {
-                let version =
-                    to_value(&value).and_then(|value| Version::from_value(&value).map_err(|e| e.to_string()));
+                let plain = to_value(&value).map_err(|_| format!("expected a version, got {}", kind(&value)));
+                let version = plain.and_then(|plain| Version::from_value(&plain).map_err(|e| e.to_string()));
                 let told = |error| format!("module `{}`, option `version`: {error}", unit.name);
                 registration.version = Some(version.map_err(told)?);
             }
@@ -123,6 +124,10 @@ fn checked(unit: &Unit, options: Map) -> Result<Registration, String> {
                 Ok(mode) => registration.checkpoint = self::mode(unit, &mode)?,
                 Err(_) => return wrong("a string"),
             },
+            "migrations" => {
+                let told = |error| format!("module `{}`, option `migrations`: {error}", unit.name);
+                registration.steps = Steps::read(&value, at_home).map_err(told)?;
+            }
             "drain" => match value.as_bool() {
                 Ok(drain) => registration.drain = drain,
                 Err(_) => return wrong("a boolean"),
@@ -132,6 +137,9 @@ fn checked(unit: &Unit, options: Map) -> Result<Registration, String> {
                 _ => return wrong("a function"),
             },
         }
+    }
+    if registration.version.is_none() && !registration.steps.declared.is_empty() {
+        return Err(format!("module `{}`, option `migrations`: they need the option `version`", unit.name));
     }
     Ok(registration)
 }

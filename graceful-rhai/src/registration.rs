@@ -5,6 +5,7 @@ use graceful_core::{CheckpointMode, Hooks, Name, Version};
 use rhai::{Engine, FnPtr};
 
 use crate::semver::Semver;
+use crate::steps::Steps;
 use crate::table::Table;
 
 /// What a module registered with.
@@ -13,6 +14,7 @@ pub(crate) struct Registration {
     pub(crate) version: Option<Version>,
     pub(crate) checkpoint: CheckpointMode,
     pub(crate) drain: bool,
+    pub(crate) steps: Steps,
     hooks: Vec<(Hook, FnPtr)>,
 }
 

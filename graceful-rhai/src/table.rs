@@ -125,7 +125,7 @@ impl std::fmt::Debug for Table {
 }
 
 /// Whether two values cannot be told apart.
-fn same(one: &Dynamic, other: &Dynamic) -> bool {
+pub(crate) fn same(one: &Dynamic, other: &Dynamic) -> bool {
     if one.type_id() != other.type_id() {
         return false;
     }

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use graceful_core::Value;
-use support::{App, committed};
+use support::{App, committed, words};
 
 #[test]
 fn st_06_what_a_top_level_writes_is_live_at_the_commit_and_gone_after_a_failure() {
@@ -162,4 +162,34 @@ fn st_01_a_module_keeps_its_state_to_itself() {
         ("b", "fn f() { let s = graceful::state(); s.who = \"b\"; } fn who() { graceful::state().who }"),
     ]);
     assert_eq!(app.get("a", "f"), Value::List(vec!["a".into(), "b".into()]));
+}
+
+#[test]
+fn ver_02_the_last_value_of_a_step_is_a_new_state_if_the_step_made_it() {
+    let text = |version: &str, rest: &str| {
+        format!(
+            "let me = graceful::register_module(\"a\", #{{ version: \"{version}\", {rest} }});
+             fn fill() {{ me.state.n = 5; me.state.user = graceful::table(#{{ name: \"ada\" }}); me.state.map = #{{ x: 1 }}; }}
+             fn listed() {{ me.state.keys() }}"
+        )
+    };
+    let migrated = |up: &str| {
+        let app = App::start(&[("a", &text("1.0.0", ""))]);
+        app.get("a", "fill");
+        app.edit(
+            "a",
+            &text("2.0.0", &format!("migrations: #{{ \"1.0.0\": #{{ to: \"2.0.0\", up: {up} }} }}")),
+        );
+        app.reload().map(|_| app.get("a", "listed")).map_err(|error| words(&error))
+    };
+    let keys = |keys: &[&str]| Ok(Value::List(keys.iter().map(|key| Value::from(*key)).collect()));
+    assert_eq!(migrated("|s| #{ hits: s.n }"), keys(&["hits"]));
+    assert_eq!(migrated("|s| graceful::table(#{ hits: s.n })"), keys(&["hits"]));
+    assert_eq!(migrated("|s| { s.hits = s.n; s.remove(\"n\"); }"), keys(&["hits", "map", "user"]));
+    assert_eq!(migrated("|s| { s.hits = s.n; s }"), keys(&["hits", "map", "n", "user"]));
+    assert_eq!(migrated("|s| { s.remove(\"user\"); () }"), keys(&["map", "n"]));
+    for up in ["|s| { s.remove(\"user\"); }", "|s| { s.remove(\"map\"); }", "|s| graceful::state()"] {
+        let told = migrated(up).unwrap_err();
+        assert!(told.contains("1.0.0 -> 2.0.0") && told.contains("a part of the old"), "{up}: {told}");
+    }
 }

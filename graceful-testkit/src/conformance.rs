@@ -32,6 +32,8 @@ pub mod st;
 pub mod scope;
 pub mod told;
 pub mod ver;
+pub mod migrate;
+pub mod migrate_undo;
 pub mod shut;
 
 /// Runs the whole suite on a [`Subject`](crate::Subject): one `#[test]` for each clause, where the macro stands.
@@ -166,7 +168,12 @@ macro_rules! conformance {
                 scope_04_a_route_of_another_module_is_a_clash;
             ver: ver_01_what_is_no_version_is_an_error_when_the_module_registers,
                 ver_01_a_text_and_a_list_are_the_same_version,
-                ver_02_a_wrong_declaration_is_told_when_the_module_registers,
+                ver_03_without_a_way_to_another_major_version_nothing_is_touched,
+                ver_03_within_a_major_version_or_without_migrations_the_state_stays,
+                ver_04_a_downgrade_takes_the_steps_down,
+                ver_04_without_down_a_downgrade_is_refused_unless_forced,
+                ver_06_reports_and_events_show_the_chain;
+            migrate: ver_02_a_wrong_declaration_is_told_when_the_module_registers,
                 ver_02_a_migration_takes_the_state_to_the_new_version,
                 ver_02_the_shortest_chain_is_taken,
                 ver_02_the_state_keeps_its_identity,
@@ -174,20 +181,18 @@ macro_rules! conformance {
                 ver_02_dependencies_migrate_first_and_before_their_after_reload,
                 ver_02_the_migration_has_the_last_word_over_a_staged_top_level,
                 ver_02_calls_wait_while_the_state_is_on_its_way,
-                ver_03_without_a_way_to_another_major_version_nothing_is_touched,
-                ver_03_within_a_major_version_or_without_migrations_the_state_stays,
-                ver_04_a_downgrade_takes_the_steps_down,
-                ver_04_without_down_a_downgrade_is_refused_unless_forced,
-                ver_05_a_failing_migration_rolls_everything_back,
+                st_02_a_migration_keeps_aliases,
+                scope_03_a_kept_task_goes_on_after_a_migration,
+                ver_02_a_round_trip_shows_what_a_migration_loses;
+            migrate_undo: ver_05_a_failing_migration_rolls_everything_back,
                 ver_05_a_migration_is_undone_when_something_fails_after_it,
                 ver_05_a_failing_step_says_where,
                 ver_05_a_migration_that_never_returns_is_stopped,
-                st_02_a_migration_keeps_aliases,
-                st_03_a_failed_migration_restores_nested_data_and_identity,
-                scope_03_a_kept_task_goes_on_after_a_migration,
-                ver_06_reports_and_events_show_the_chain;
+                st_03_a_failed_migration_restores_nested_data_and_identity;
             told: ver_06_reports_and_events_show_old_and_new_versions,
                 obs_01_every_step_is_one_event_in_order,
+                obs_01_steps_of_a_reload_carry_its_number,
+                obs_02_the_status_counts_calls_that_wait_and_how_old_states_are,
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
                 scope_05_after_many_reloads_nothing_has_piled_up,

@@ -4,7 +4,7 @@ use std::panic::catch_unwind;
 
 use graceful_core::planted::{Bug, plant};
 
-use crate::conformance::{ord, undo, ver};
+use crate::conformance::{migrate_undo, ord, undo};
 use crate::subject::Subject;
 
 /// A bug, the clause that must find it, and the clause itself.
@@ -50,7 +50,7 @@ fn catches<S: Subject>() -> Vec<Catch> {
         catches.push((
             Bug::MigrationKept,
             "ver_05_a_migration_is_undone_when_something_fails_after_it",
-            ver::ver_05_a_migration_is_undone_when_something_fails_after_it::<S>,
+            migrate_undo::ver_05_a_migration_is_undone_when_something_fails_after_it::<S>,
         ));
     }
     if S::capabilities().globals {

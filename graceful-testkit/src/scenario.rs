@@ -5,7 +5,10 @@ mod builder;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_core::{CallError, Engine, Plan, ReloadError, ReloadOptions, Report, Status, Value};
+use graceful_core::{
+    CallError, Engine, Plan, ReloadError, ReloadOptions, Report, RoundTrip, RoundTripError, Status, Value,
+    Version,
+};
 
 use crate::clock::{Pending, Time};
 use crate::dialect::Dialect;
@@ -141,6 +144,37 @@ impl App {
     /// Unregisters a module.
     pub fn unregister(&self, module: &str, force: bool) -> Result<Report, ReloadError> {
         self.time.block_on(self.engine.unregister(module, force))
+    }
+
+    /// Sends a state that was recorded of an earlier version of `module` up through its migrations, and each
+    /// step back down; see [`round_trip`](graceful_core::round_trip::round_trip). What [`save`](
+    /// graceful_core::Module::save) gives is such a record.
+    ///
+    /// ```
+    /// # use graceful_testkit::{App, FakeSubject, Script, op::*};
+    /// use graceful_core::Value;
+    /// let hits = Script::new("hits")
+    ///     .version("2.0.0")
+    ///     .up("1.0.0", "2.0.0", [set("hits", state("n")), set("n", Value::Null)])
+    ///     .down("1.0.0", "2.0.0", [set("n", state("hits")), set("hits", Value::Null)]);
+    /// let app = App::of::<FakeSubject>().module(hits).start();
+    /// let recorded = Value::Map([("n".to_owned(), 5.into())].into());
+    /// assert!(app.round_trip("hits", "1.0.0", &recorded).unwrap().is_ok());
+    /// ```
+    ///
+    /// # Errors
+    /// The module is not there, or no migration leads from `version` to its own.
+    ///
+    /// # Panics
+    /// If `version` is none.
+    pub fn round_trip(
+        &self,
+        module: &str,
+        version: &str,
+        state: &Value,
+    ) -> Result<RoundTrip, RoundTripError> {
+        let version = Version::parse(version).unwrap_or_else(|error| panic!("{error}"));
+        self.time.block_on(self.engine.round_trip(module, &version, state))
     }
 
     /// Opens a latch that scripts wait for.

@@ -75,12 +75,26 @@ impl AdminClient {
         self.ask("POST", "/reload", body).await
     }
 
+    /// Its metrics, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn metrics(&self) -> Result<String, AdminError> {
+        let text = self.fetch("GET", "/metrics", Vec::new()).await?;
+        String::from_utf8(text.to_vec()).map_err(|error| self.broken(error))
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: &str,
         target: &str,
         body: Vec<u8>,
     ) -> Result<T, AdminError> {
+        let answer = self.fetch(method, target, body).await?;
+        serde_json::from_slice(&answer).map_err(|error| self.broken(error))
+    }
+
+    async fn fetch(&self, method: &str, target: &str, body: Vec<u8>) -> Result<Bytes, AdminError> {
         let answer = self.in_time(async {
             let response = self.send(method, target, body).await?;
             let status = response.status();
@@ -90,7 +104,7 @@ impl AdminClient {
             }
             Ok(body)
         });
-        serde_json::from_slice(&answer.await?).map_err(|error| self.broken(error))
+        answer.await
     }
 
     async fn send(

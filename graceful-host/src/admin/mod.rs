@@ -5,6 +5,7 @@
 //! | `GET /status` | [`StatusReply`](crate::wire::StatusReply) |
 //! | `GET /plan?force=true` | [`PlanReply`](crate::wire::PlanReply) |
 //! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
+//! | `GET /metrics` | metrics in Prometheus' text format |
 //! | `GET /events` | the engine's events as server-sent events, from now on |
 
 use std::io;
@@ -31,6 +32,7 @@ use crate::host::Host;
 use crate::http::answer::{Body, failure, json_answer};
 use crate::http::serve::serve;
 use crate::http::stream::{self, event_text};
+use crate::metrics;
 use crate::options::Cause;
 use crate::wire::{ReloadReply, ReloadRequest};
 
@@ -74,8 +76,9 @@ impl Admin {
                 json_answer(StatusCode::OK, &self.host.plan(force).await)
             }
             (&Method::POST, "/reload") => self.reload(request).await,
+            (&Method::GET, "/metrics") => metrics::answer(&self.host),
             (&Method::GET, "/events") => self.events(),
-            (_, "/status" | "/plan" | "/reload" | "/events") => {
+            (_, "/status" | "/plan" | "/reload" | "/metrics" | "/events") => {
                 failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
             }
             _ => failure(StatusCode::NOT_FOUND, "GR0404", &format!("there is no `{path}` here")),

@@ -42,6 +42,8 @@ pub struct App {
     pub reload: ReloadSettings,
     /// What the app may use.
     pub limits: LimitSettings,
+    /// How the app is looked at from outside.
+    pub admin: AdminSettings,
     /// The app's own settings, which scripts get as module `config`.
     pub config: BTreeMap<String, Value>,
 }
@@ -90,6 +92,13 @@ pub struct LimitSettings {
     pub shutdown: Option<Duration>,
 }
 
+/// `[admin]`: how the app is looked at from outside, beside the admin socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// The address metrics are served on, for whoever can reach it.
+    pub metrics: Option<String>,
+}
+
 impl App {
     /// Reads the manifest of the app in `folder`.
     ///
@@ -122,6 +131,7 @@ impl App {
             backends: backends(fields.table("backends")?)?,
             reload: reload(fields.table("reload")?)?,
             limits: limits(fields.table("limits")?)?,
+            admin: admin(fields.table("admin")?)?,
             config: fields.free("config")?,
         };
         fields.finish()?;
@@ -182,6 +192,13 @@ fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
     Ok(settings)
 }
 
+fn admin(fields: Option<Fields<'_>>) -> Result<AdminSettings, ManifestError> {
+    let Some(mut fields) = fields else { return Ok(AdminSettings::default()) };
+    let settings = AdminSettings { metrics: fields.string("metrics")? };
+    fields.finish()?;
+    Ok(settings)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +222,8 @@ mod tests {
             watch = true
             [limits]
             memory = "64MiB"
+            [admin]
+            metrics = "127.0.0.1:0"
             [config]
             currency = "EUR"
             rates = { vat = 0.2, floor = 3 }
@@ -216,6 +235,7 @@ mod tests {
         assert_eq!(app.reload.exclusive, Some(Duration::from_secs(2)));
         assert_eq!((app.reload.drain, app.reload.watch), (DrainPolicy::Cancel, true));
         assert_eq!(app.limits.memory, Some(64 << 20));
+        assert_eq!(app.admin.metrics.as_deref(), Some("127.0.0.1:0"));
         assert_eq!(app.config["rates"].get("floor"), Some(&Value::Int(3)));
     }
 

@@ -83,7 +83,11 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(running: &Running) -> Self {
-        let stream = TcpStream::connect(running.address().unwrap()).await.unwrap();
+        Self::at(running.address().unwrap()).await
+    }
+
+    pub async fn at(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self { sender }

@@ -8,13 +8,13 @@ local function shallow(table)
     return into
 end
 
--- A copy of `state`: each table once, so that aliases and cycles stay inside of the copy. Metatables are
--- shared. What belongs to other modules or to all (`borders`), and what has a finalizer, is not copied. Returns nil
--- if there are more than `most` entries.
+-- A copy of `state`: each table once, so that aliases and cycles stay inside of the copy; what refers to the state
+-- itself goes on referring to it. Metatables are shared. What belongs to other modules or to all (`borders`), and
+-- what has a finalizer, is not copied. Returns nil if there are more than `most` entries.
 local function deep(state, borders, most)
     local copies, todo, last, total = { [state] = {} }, { state }, 1, 0
     local function copied(value)
-        if type(value) ~= 'table' then return value end
+        if type(value) ~= 'table' or rawequal(value, state) then return value end
         local copy = copies[value]
         if copy ~= nil then return copy end
         local meta = getmeta(value)

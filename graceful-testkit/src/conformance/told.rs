@@ -1,8 +1,9 @@
 //! VER-06, OBS-01, OBS-03, SCOPE-05 and SCOPE-06: what a reload tells, and what is left after many.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use graceful_core::{Limits, Outcome, Phase};
+use graceful_core::{Event, Limits, Observer, Outcome, Phase, ShutdownOptions};
 
 use super::call::{db, slow};
 use super::{says, snapshot};
@@ -170,4 +171,71 @@ pub fn scope_06_what_goes_in_time_is_no_leak<S: Subject>() {
     old.join().unwrap();
     app.until("purge", || app.status().generations == 1);
     assert!(!app.trace().text().contains("leaked"), "{}", app.trace().text());
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<(u64, u64, String)>>);
+
+impl Observer for Seen {
+    fn on_event(&self, event: &Event) {
+        let kind = serde_json::to_value(&event.kind).expect("events are plain");
+        let kind = kind["event"].as_str().expect("an event has a name").to_owned();
+        self.0.lock().unwrap().push((event.seq, event.reload, kind));
+    }
+}
+
+/// OBS-01: events are numbered without a gap, those of a reload carry its number, and what happens outside of
+/// one carries none.
+pub fn obs_01_steps_of_a_reload_carry_its_number<S: Subject>() {
+    needs!(S: plain);
+    let app = App::of::<S>().module(db("1")).build();
+    let seen = Arc::new(Seen::default());
+    app.engine().subscribe(seen.clone());
+    for tag in ["1", "2"] {
+        app.edit(db(tag));
+        app.must_reload();
+    }
+    app.time().block_on(app.engine().shutdown(ShutdownOptions::default()));
+    let seen = seen.0.lock().unwrap();
+    assert!(seen.iter().map(|(seq, _, _)| *seq).eq(1..=seen.len() as u64), "{seen:?}");
+    let mut open = 0;
+    for (_, reload, kind) in seen.iter() {
+        match kind.as_str() {
+            "reload_started" => open += 1,
+            "shutdown_started" => open = 0,
+            _ => {}
+        }
+        // Old code is dropped whenever nothing holds it any more.
+        assert!(*reload == open || kind == "purged", "{kind} carries {reload}, not {open}: {seen:?}");
+    }
+    assert_eq!(seen.iter().filter(|(_, _, kind)| kind == "reload_ended").count(), 2);
+}
+
+/// OBS-02: calls that wait at a gate, and how old a state is: reloads carry it over, a removal ends it.
+pub fn obs_02_the_status_counts_calls_that_wait_and_how_old_states_are<S: Subject>() {
+    needs!(S: hooks, waits);
+    let hits = || Script::new("hits").function("look", [ret("seen")]).after_reload([note("in"), wait("go")]);
+    let app = App::of::<S>().module(hits()).module(Script::new("web").requires("hits")).start();
+    let shown = || app.status().modules.into_iter().find(|module| module.name == "hits").expect("it is live");
+    app.time().pass(Duration::from_millis(60));
+    assert_eq!((shown().waiting, app.status().calls_held), (0, 0));
+    app.edit(hits().comment("again"));
+    let reload = app.begin_reload();
+    app.until_noted("in");
+    let calls = [app.begin_call("hits", "look"), app.begin_call("hits", "look")];
+    app.until("two calls at the gate", || shown().waiting == 2);
+    assert_eq!(app.status().calls_held, 2);
+    app.open("go");
+    reload.join().unwrap();
+    calls.into_iter().for_each(|call| assert_eq!(call.join(), Ok("seen".into())));
+    assert_eq!((shown().waiting, app.status().calls_held), (0, 2));
+    let age = shown().state_age_ms;
+    assert!(age >= 60, "{age}");
+    app.edit(Script::new("web"));
+    app.remove("hits");
+    app.must_reload();
+    app.edit(hits());
+    app.edit(Script::new("web").requires("hits"));
+    app.must_reload();
+    assert!(shown().state_age_ms < age, "it came back and began anew: {} {age}", shown().state_age_ms);
 }

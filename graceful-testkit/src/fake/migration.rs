@@ -19,12 +19,14 @@ pub(crate) struct FakeDraft {
 }
 
 impl FakeDraft {
-    /// A copy of `state`.
+    /// A copy of `state`; what refers to the state itself goes on referring to it.
     pub(crate) fn of(state: &MapRef) -> Self {
-        let Object::Map(now) = deep(&Object::Map(state.clone()), &mut Copies::default()) else {
-            unreachable!("the copy of a map is one")
-        };
-        let was = now.0.lock().unwrap().clone();
+        let mut copies = Copies::default();
+        copies.maps.insert(Arc::as_ptr(&state.0) as usize, state.clone());
+        let entries = state.0.lock().unwrap().clone();
+        let was: Entries = entries.iter().map(|(key, data)| (key.clone(), deep(data, &mut copies))).collect();
+        let now = MapRef::default();
+        now.0.lock().unwrap().clone_from(&was);
         Self { was, now }
     }
 
@@ -175,7 +177,7 @@ mod tests {
         };
         assert!(a.is(&alias) && !a.is(&inner));
         let Object::Map(up) = a.get("up") else { panic!("a map") };
-        assert!(up.is(&draft.now));
+        assert!(up.is(&state));
         a.set("n", Object::Plain(1.into()));
         draft.now.set("b", Object::Plain(2.into()));
         assert!(inner.get("n").is_nothing(), "the state is not touched");
