@@ -57,8 +57,6 @@ pub(crate) struct Staging {
     requests: Arc<Requests>,
     budget: Duration,
     failure: Option<ReloadErrorKind>,
-    /// Events of the slice that runs: observers are told after it, for meanwhile a backend may keep its VM.
-    unsent: Vec<EventKind>,
 }
 
 impl Staging {
@@ -74,8 +72,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, requests, failure, unsent) = Default::default();
-        Self { world, generation, intents, txns, staged, requests, budget, failure, unsent }
+        let (staged, requests, failure) = Default::default();
+        Self { world, generation, intents, txns, staged, requests, budget, failure }
     }
 
     /// Stages everything in `changes`, which grows by what top levels ask for.
@@ -213,7 +211,7 @@ impl Staging {
         let old =
             load.live.as_ref().and_then(|live| live.module()).and_then(|old| old.manifest().version.clone());
         let new = module.manifest().version.clone();
-        self.unsent.push(EventKind::Staged { module: name.clone(), old, new });
+        self.world.emit(EventKind::Staged { module: name.clone(), old, new });
         Ok(())
     }
 

@@ -117,7 +117,9 @@ impl LuaBackend {
         LuaBackendBuilder::default()
     }
 
-    /// The live VM. What is changed in it from outside is in no transaction.
+    /// The live VM. What is changed in it from outside is in no transaction. From an observer of events call
+    /// scripts through the engine or a handle instead: while top levels are staged, the globals of the new code may
+    /// be in.
     pub fn lua(&self) -> &Lua {
         &self.vm.lua
     }

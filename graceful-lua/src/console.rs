@@ -92,7 +92,7 @@ impl Session {
         for name in known.iter().filter(|name| world.live(name).is_some()) {
             self.hold(&world, name).await;
         }
-        let run = Run::start(&vm, How::call(&vm), || {
+        let run = Run::new(&vm, How::call(&vm), || {
             let called = self.parse(&vm.lua, &line);
             let called = called.map(|f| Watched::new(&vm, vm.guard.call_async::<MultiValue>(f)));
             async move { Ok::<_, mlua::Error>(called?.await?.iter().map(show::value).collect::<Vec<_>>()) }

@@ -76,6 +76,7 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
                 && let Ok(found) = slot.try_borrow()
                 && let Some(found) = &*found
                 && self.vm().epoch() == Some(found.epoch)
+                && !self.vm().is_veiled()
             {
                 return found.function.call(args).map_err(|error| self.failed(&error));
             }

@@ -128,15 +128,25 @@ impl Open {
         struct End<'a>(&'a Open, &'a Vm);
         impl Drop for End<'_> {
             fn drop(&mut self) {
-                if let Slice::In(frames) = self.0.replace(Slice::None) {
-                    let _unlimited = Memory::limit(&self.1.lua, 0);
-                    self.0.take_out(self.1, frames);
-                }
+                self.0.lift(self.1, Slice::None);
             }
         }
         let _ = self.replace(Slice::Out);
         let _end = End(self, vm);
         work();
+    }
+
+    /// Somebody else comes between two top levels of a slice on this thread, an observer say.
+    pub(crate) fn let_in(&self, vm: &Vm) {
+        self.lift(vm, Slice::Out);
+    }
+
+    fn lift(&self, vm: &Vm, next: Slice) {
+        if let Slice::In(frames) = self.replace(next) {
+            vm.veiled.store(false, Ordering::Relaxed);
+            let _unlimited = Memory::limit(&vm.lua, 0);
+            self.take_out(vm, frames);
+        }
     }
 
     fn replace(&self, slice: Slice) -> Slice {
@@ -195,6 +205,7 @@ impl Veil {
             return None;
         }
         let generic = || self.require.as_ref().and_then(|_| vm.require.get());
+        vm.veiled.store(false, Ordering::Relaxed);
         let entered = match open.replace(Slice::Out) {
             Slice::In(frames) if self.is_top_level() => {
                 let args = (&frames, self.who, self.require.as_ref());
@@ -214,7 +225,7 @@ impl Veil {
         Some(Lowered { vm, open, frames, stays: self.is_top_level() })
     }
 
-    fn is_top_level(&self) -> bool {
+    pub(crate) fn is_top_level(&self) -> bool {
         self.require.is_some()
     }
 }
@@ -234,6 +245,7 @@ impl Drop for Lowered<'_> {
         let mut slice = self.open.slice.lock().unwrap_or_else(PoisonError::into_inner);
         if self.stays && matches!(*slice, Slice::Out) {
             *slice = Slice::In(frames);
+            self.vm.veiled.store(true, Ordering::Relaxed);
         } else {
             drop(slice);
             self.open.take_out(self.vm, frames);

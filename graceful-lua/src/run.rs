@@ -37,6 +37,12 @@ impl Vm {
     pub(crate) fn turn<R>(&self, how: &How, left: Option<Duration>, work: impl FnOnce() -> R) -> R {
         self.hold(|| {
             let _turn = self.turns.enter();
+            if self.is_veiled()
+                && !how.veil.as_ref().is_some_and(Veil::is_top_level)
+                && let Some(open) = self.open()
+            {
+                open.let_in(self);
+            }
             if how.veil.is_none() && left.is_none() {
                 return work();
             }

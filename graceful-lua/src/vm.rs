@@ -1,5 +1,6 @@
 //! The live VM: one Lua that holds every generation, and what this backend keeps beside it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use graceful_core::error::ScriptErrorKind;
@@ -51,6 +52,8 @@ pub(crate) struct Vm {
     pub(crate) grave: Grave,
     pub(crate) collector: Collector,
     pub(crate) paused: Paused,
+    /// What new top levels changed is in between two of their turns. Only touched under the VM's lock.
+    pub(crate) veiled: AtomicBool,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) overlay: Overlay,
@@ -76,6 +79,7 @@ impl Vm {
             grave: Grave::default(),
             collector: Collector::default(),
             paused: Paused::default(),
+            veiled: AtomicBool::new(false),
             interrupt: Interrupt::new(),
             turns: Turns::new(&lua),
             overlay: Overlay::load(&lua, &getmeta, &setmeta)?,
@@ -120,6 +124,11 @@ impl Vm {
         if let Some(before) = before {
             before.end();
         }
+    }
+
+    /// Whether code of this thread would see what new top levels changed. Called under the VM's lock.
+    pub(crate) fn is_veiled(&self) -> bool {
+        self.veiled.load(Ordering::Relaxed)
     }
 
     /// Holds the VM's lock, which is reentrant, while `work` runs.

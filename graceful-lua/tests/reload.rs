@@ -10,7 +10,7 @@ use graceful_core::{
     CallError, DrainPolicy, Engine, Event, EventKind, Limits, Native, Observer, Outcome, ReloadError,
     ReloadOptions, Report, Value,
 };
-use graceful_lua::{LuaBackend, LuaBackendBuilder, mlua};
+use graceful_lua::{LuaBackend, LuaBackendBuilder, LuaFunction, mlua};
 use graceful_testkit::{MemorySources, TokioClock, Trace};
 
 struct App {
@@ -293,6 +293,7 @@ fn scope_02_top_levels_that_follow_at_once_own_what_each_made() {
 /// Calls a script whenever a module was staged.
 struct Caller {
     engine: Engine,
+    typed: LuaFunction<(), String>,
     seen: Mutex<Vec<Value>>,
 }
 
@@ -300,6 +301,7 @@ impl Observer for Caller {
     fn on_event(&self, event: &Event) {
         if matches!(event.kind, EventKind::Staged { .. }) {
             let value = self.engine.call_blocking("main", "see", Vec::new()).unwrap();
+            assert_eq!(Value::from(self.typed.call(()).unwrap()), value);
             self.seen.lock().unwrap().push(value);
         }
     }
@@ -312,7 +314,8 @@ fn tx_05_an_observer_that_calls_while_top_levels_run_sees_live_code_only() {
         ("a", "return {}"),
         ("b", "return {}"),
     ]);
-    let caller = Arc::new(Caller { engine: app.engine.clone(), seen: Mutex::default() });
+    let typed = app.backend.function("main", "see");
+    let caller = Arc::new(Caller { engine: app.engine.clone(), typed, seen: Mutex::default() });
     app.engine.subscribe(caller.clone());
     app.put("b", "assert(x == 1) return {}");
     app.edit("a", "x = 1 return {}").unwrap();

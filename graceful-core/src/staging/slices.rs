@@ -39,7 +39,6 @@ impl Staging {
                 step = if same { self.step(cx, inputs, changes, jobs) } else { Step::Elsewhere };
                 matches!(step, Step::More)
             });
-            std::mem::take(&mut self.unsent).into_iter().for_each(|event| self.world.emit(event));
             match step {
                 Step::Elsewhere => {}
                 Step::Failed(failure) => return Poll::Ready(Err(failure)),
