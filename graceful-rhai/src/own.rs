@@ -1,7 +1,7 @@
 //! `graceful::own`: anything else under a module's care.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -12,14 +12,14 @@ use crate::bind::at_home;
 use crate::error;
 use crate::failure::{Thrown, fail};
 use crate::run::off_thread;
+use crate::task::next_id;
 use crate::unit::{Unit, here};
 use crate::watch::Watch;
 
 /// `graceful::own(key, value, |value| ...)`: released with the module.
 pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: FnPtr) -> Thrown<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let unit = here(cx)?;
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let id = next_id();
     let scope = unit.scope().map_err(fail)?;
     scope.add(Arc::new(Owned {
         id,
