@@ -11,16 +11,18 @@ pub struct Intents {
 }
 
 type Effect = Box<dyn FnOnce() + Send>;
+/// What must be let go of if the transaction fails, as whoever made it knows it.
+pub(crate) type Made = Box<dyn Any + Send>;
 
 enum IntentState {
-    Open(Vec<Effect>),
+    Open { effects: Vec<Effect>, made: Vec<Made> },
     Committed,
     Dropped,
 }
 
 impl Default for IntentState {
     fn default() -> Self {
-        IntentState::Open(Vec::new())
+        IntentState::Open { effects: Vec::new(), made: Vec::new() }
     }
 }
 
@@ -29,7 +31,7 @@ impl Intents {
     pub fn defer(&self, effect: impl FnOnce() + Send + 'static) {
         let mut state = self.state.lock().unwrap();
         match &mut *state {
-            IntentState::Open(effects) => effects.push(Box::new(effect)),
+            IntentState::Open { effects, .. } => effects.push(Box::new(effect)),
             IntentState::Committed => {
                 drop(state);
                 effect();
@@ -38,9 +40,16 @@ impl Intents {
         }
     }
 
+    /// Notes something that must be let go of if the transaction fails.
+    pub(crate) fn note(&self, something: Made) {
+        if let IntentState::Open { made, .. } = &mut *self.state.lock().unwrap() {
+            made.push(something);
+        }
+    }
+
     /// Whether the transaction is still undecided.
     pub fn is_open(&self) -> bool {
-        matches!(*self.state.lock().unwrap(), IntentState::Open(_))
+        matches!(*self.state.lock().unwrap(), IntentState::Open { .. })
     }
 
     /// Whether the transaction is live.
@@ -51,14 +60,18 @@ impl Intents {
     /// Runs the effects, each to its end or its panic, which fails nothing any more and is given back.
     pub(crate) fn commit(&self) -> Vec<Box<dyn Any + Send>> {
         let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Committed);
-        let IntentState::Open(effects) = state else { return Vec::new() };
+        let IntentState::Open { effects, made } = state else { return Vec::new() };
+        drop(made);
         let run = |effect: Effect| catch_unwind(AssertUnwindSafe(effect)).err();
         effects.into_iter().filter_map(run).collect()
     }
 
-    pub(crate) fn discard(&self) {
+    /// The transaction failed: what was made in it, last first.
+    pub(crate) fn discard(&self) -> Vec<Made> {
         // The effects hold handles into VMs, so they are dropped outside of the lock.
         let state = std::mem::replace(&mut *self.state.lock().unwrap(), IntentState::Dropped);
-        drop(state);
+        let IntentState::Open { mut made, .. } = state else { return Vec::new() };
+        made.reverse();
+        made
     }
 }

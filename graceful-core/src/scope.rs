@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use crate::error::CallError;
 use crate::gate::Generation;
@@ -42,6 +43,19 @@ pub trait Resource: Send + Sync {
 
     /// Ends it and returns once it has ended. Called at most once, after the commit.
     async fn release(&self) -> Result<(), HookError>;
+
+    /// The reload that it was made in failed, before it was [started](Resource::activate): what is to be done so that
+    /// nothing of it is left. Called at most once, then never `release`. Nothing unless there is something.
+    fn discard(&self) -> Option<BoxFuture<'static, Result<(), HookError>>> {
+        None
+    }
+}
+
+/// A resource that was made in a reload, and the scope that was to own it.
+pub(crate) struct Staged {
+    pub(crate) owner: Name,
+    pub(crate) born: Generation,
+    pub(crate) resource: Arc<dyn Resource>,
 }
 
 /// Something called by key rather than by module and name: a route, a subscription.
@@ -93,7 +107,10 @@ impl Scope {
     /// Puts `resource` under this scope's care and starts it: at commit if a reload is under way here (its
     /// own staging, or a hook that runs on this thread), else at once.
     pub fn add(&self, resource: Arc<dyn Resource>) {
-        let Some(intents) = self.foreign() else {
+        let foreign = self.foreign();
+        let (owner, born, made) = (self.owner.clone(), self.born, resource.clone());
+        foreign.as_ref().unwrap_or(&self.intents).note(Box::new(Staged { owner, born, resource: made }));
+        let Some(intents) = foreign else {
             self.adopt(resource.clone());
             return self.intents.defer(move || resource.activate());
         };

@@ -54,6 +54,8 @@ pub(crate) struct Staging {
     pub(crate) txns: BTreeMap<String, Arc<dyn Txn>>,
     /// In the order in which they were staged.
     pub(crate) staged: Vec<Arc<Instance>>,
+    /// Every one that was begun, so that what a top level that failed had made can still be let go of.
+    begun: Mutex<Vec<Arc<Instance>>>,
     requests: Arc<Requests>,
     budget: Duration,
     failure: Option<ReloadErrorKind>,
@@ -72,8 +74,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, requests, failure) = Default::default();
-        Self { world, generation, intents, txns, staged, requests, budget, failure }
+        let (staged, begun, requests, failure) = Default::default();
+        Self { world, generation, intents, txns, staged, begun, requests, budget, failure }
     }
 
     /// Stages everything in `changes`, which grows by what top levels ask for.
@@ -98,7 +100,7 @@ impl Staging {
 
     /// Takes everything staged out of the world again.
     pub(crate) fn discard(mut self) {
-        self.intents.discard();
+        drop(self.intents.discard());
         let staged = std::mem::take(&mut self.staged);
         let mut dropped = Vec::new();
         {
@@ -118,6 +120,7 @@ impl Staging {
         // Handles into VMs go here, outside of every lock.
         drop(dropped);
         drop(staged);
+        drop(std::mem::take(&mut self.begun));
         for txn in std::mem::take(&mut self.txns).into_values() {
             txn.rollback();
         }
@@ -150,6 +153,7 @@ impl Staging {
             leaked: OnceLock::new(),
             initialised: same_backend.is_some_and(|live| live.initialised.load(Ordering::Acquire)).into(),
         });
+        self.begun.lock().unwrap().push(instance.clone());
         let cx = StageCx {
             source: load.source.clone(),
             compiled: load.compiled.clone(),

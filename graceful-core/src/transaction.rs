@@ -1,6 +1,7 @@
 //! One reload, as its own table of contents: one phase, one call.
 
 mod commit;
+mod discard;
 mod exclusive;
 mod migrate;
 mod prepare;
@@ -141,7 +142,7 @@ impl Transaction {
             if born.is_empty() {
                 break;
             }
-            self.again(born, &mut widened)?;
+            self.again(born, &mut widened).await?;
         }
         self.wanted()?;
         self.validate()?;
@@ -199,9 +200,7 @@ impl Transaction {
         self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
         let undone = self.journal.undo(&world, self.base, budget).await;
-        if let Some(staging) = self.staging.take() {
-            staging.discard();
-        }
+        self.discard().await;
         self.open_closing();
         self.open_gates();
         undone

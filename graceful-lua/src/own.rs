@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use graceful_core::{HookError, Resource};
 use mlua::{Function, Lua, Table, Value};
 
@@ -70,20 +71,11 @@ impl Resource for Owned {
         self.released.store(true, Ordering::Release);
         give_up(vm, self.id).await
     }
-}
 
-impl Drop for Owned {
-    /// A reload that failed drops what it staged: the value is there all the same and must be released.
-    fn drop(&mut self) {
-        let vm = self.vm.upgrade().filter(|_| !self.is_done());
-        if let Some((vm, world)) = vm.and_then(|vm| vm.world().map(|world| (vm, world))) {
-            let id = self.id;
-            world.clock.spawn(Box::pin(async move {
-                if let Err(error) = give_up(vm, id).await {
-                    tracing::warn!(%error, "release of an owned value failed");
-                }
-            }));
-        }
+    fn discard(&self) -> Option<BoxFuture<'static, Result<(), HookError>>> {
+        let vm = self.vm.upgrade()?;
+        self.released.store(true, Ordering::Release);
+        Some(Box::pin(give_up(vm, self.id)))
     }
 }
 

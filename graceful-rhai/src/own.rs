@@ -1,9 +1,10 @@
 //! `graceful::own`: anything else under a module's care.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 use graceful_core::{CallError, HookError, Lease, LeaseKind, Resource, ScriptError};
 use rhai::{Dynamic, FnPtr, NativeCallContext};
 
@@ -11,14 +12,14 @@ use crate::bind::at_home;
 use crate::error;
 use crate::failure::{Thrown, fail};
 use crate::run::off_thread;
+use crate::task::next_id;
 use crate::unit::{Unit, here};
 use crate::watch::Watch;
 
 /// `graceful::own(key, value, |value| ...)`: released with the module.
 pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: FnPtr) -> Thrown<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let unit = here(cx)?;
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let id = next_id();
     let scope = unit.scope().map_err(fail)?;
     scope.add(Arc::new(Owned {
         id,
@@ -26,7 +27,7 @@ pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: Fn
         unit,
         value,
         release: at_home(release),
-        released: AtomicBool::new(false),
+        released: Arc::default(),
     }));
     Ok(())
 }
@@ -37,7 +38,7 @@ struct Owned {
     unit: Arc<Unit>,
     value: Dynamic,
     release: FnPtr,
-    released: AtomicBool,
+    released: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -61,19 +62,37 @@ impl Resource for Owned {
     }
 
     async fn release(&self) -> Result<(), HookError> {
-        let told = |error: CallError| HookError::new(error.to_string());
-        let world = self.unit.runtime.world().map_err(told)?;
-        let instance = self.unit.instance().map_err(|failure| HookError::new(failure.message()))?;
-        let generation = instance.last().min(world.gate.live());
-        let lease = Lease::open_at(&world.gate, &self.unit.name, LeaseKind::Nested, generation, None);
+        self.let_go().await
+    }
+
+    fn discard(&self) -> Option<BoxFuture<'static, Result<(), HookError>>> {
+        Some(Box::pin(self.let_go()))
+    }
+}
+
+impl Owned {
+    fn let_go(&self) -> impl Future<Output = Result<(), HookError>> + Send + use<> {
         let (unit, function, value) = (self.unit.clone(), self.release.clone(), self.value.clone());
-        let work = move || {
-            let done = unit.call_pointer(None, &function, vec![value]);
-            done.map(drop).map_err(|thrown| error::hook_error(thrown, &unit.name, &*unit))
-        };
-        let watch = Watch::call(Some(lease.clone()));
-        let result = lease.scope(off_thread(&*world.clock, watch, work)).await.map_err(told)?;
-        self.released.store(true, Ordering::Release);
-        result.map_err(|error: ScriptError| HookError::from(error))?
+        let released = self.released.clone();
+        async move {
+            let told = |error: CallError| HookError::new(error.to_string());
+            let world = unit.runtime.world().map_err(told)?;
+            let lease = match Lease::current().and_then(|lease| lease.nested(&unit.name).ok()) {
+                Some(nested) => nested,
+                None => {
+                    let instance = unit.instance().map_err(|failure| HookError::new(failure.message()))?;
+                    let generation = instance.last().min(world.gate.live());
+                    Lease::open_at(&world.gate, &unit.name, LeaseKind::Nested, generation, None)
+                }
+            };
+            let work = move || {
+                let done = unit.call_pointer(None, &function, vec![value]);
+                done.map(drop).map_err(|thrown| error::hook_error(thrown, &unit.name, &*unit))
+            };
+            let watch = Watch::call(Some(lease.clone()));
+            let result = lease.scope(off_thread(&*world.clock, watch, work)).await.map_err(told)?;
+            released.store(true, Ordering::Release);
+            result.map_err(|error: ScriptError| HookError::from(error))?
+        }
     }
 }

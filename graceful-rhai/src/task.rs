@@ -64,11 +64,16 @@ thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
 
+/// The number of the next resource, of whatever kind: a scope tells its resources by it.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Task {
     pub(crate) fn new(unit: &Arc<Unit>, name: Option<String>, function: FnPtr) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new_cyclic(|me| Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: next_id(),
             name,
             unit: unit.clone(),
             function,

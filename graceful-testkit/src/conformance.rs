@@ -165,7 +165,10 @@ macro_rules! conformance {
                 scope_03_a_taken_over_task_takes_a_new_lease_each_time,
                 scope_03_a_cancel_in_a_reload_that_fails_did_not_happen,
                 scope_04_a_route_is_replaced_without_a_gap,
-                scope_04_a_route_of_another_module_is_a_clash;
+                scope_04_a_route_of_another_module_is_a_clash,
+                scope_07_what_is_owned_is_released_with_its_generation,
+                scope_07_what_a_failed_reload_made_is_released,
+                scope_07_what_a_hook_made_is_released_if_its_reload_fails;
             ver: ver_01_what_is_no_version_is_an_error_when_the_module_registers,
                 ver_01_a_text_and_a_list_are_the_same_version,
                 ver_03_without_a_way_to_another_major_version_nothing_is_touched,

@@ -4,6 +4,7 @@ mod migration;
 mod module;
 mod object;
 mod outside;
+mod own;
 mod register;
 mod room;
 mod store;

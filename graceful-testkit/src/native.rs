@@ -54,6 +54,7 @@ impl Subject for NativeSubject {
             migrates: true,
             plain: true,
             tasks: true,
+            owns: true,
             routes: true,
             waits: true,
             reloads: true,

@@ -142,6 +142,8 @@ capabilities! {
     tasks,
     /// A task whose handle is kept in the state is taken over by the next generation.
     handover,
+    /// Anything can be put under a module's care: `own`.
+    owns,
     /// Routes.
     routes,
     /// A call or a hook can wait: sleep, yield.

@@ -110,7 +110,7 @@ impl Transaction {
     }
 
     /// Plans again with the modules that gained an edge into the set.
-    pub(super) fn again(
+    pub(super) async fn again(
         &mut self,
         born: BTreeMap<Name, Name>,
         widened: &mut BTreeMap<Name, Name>,
@@ -122,9 +122,7 @@ impl Transaction {
             return Err(Failure::Unsettled { module: through });
         }
         widened.extend(born);
-        if let Some(staging) = self.staging.take() {
-            staging.discard();
-        }
+        self.discard().await;
         Ok(())
     }
 

@@ -201,3 +201,47 @@ pub fn scope_04_a_route_of_another_module_is_a_clash<S: Subject>() {
     super::says(&error, &["GET /page", "`a`", "`b`"]);
     assert_eq!(app.call_route("GET /page"), Ok("a".into()));
 }
+
+/// SCOPE-07: anything is released with its generation.
+pub fn scope_07_what_is_owned_is_released_with_its_generation<S: Subject>() {
+    needs!(S: plain, owns);
+    let web = |tag: &str| Script::plain("web").top([own("socket", [note(format!("closed {tag}"))])]);
+    let app = App::of::<S>().module(web("one")).start();
+    assert!(app.take_notes().is_empty());
+    app.edit(web("two"));
+    app.must_reload();
+    assert_eq!(app.take_notes(), ["closed one"]);
+}
+
+/// SCOPE-07: or with the reload that failed, as far as the new code had got.
+pub fn scope_07_what_a_failed_reload_made_is_released<S: Subject>() {
+    needs!(S: plain, owns);
+    let db = |tag: &str| Script::plain("db").top([own("file", [note(format!("closed db {tag}"))])]);
+    let web = |tag: &str| {
+        let top = [own("socket", [note(format!("closed web {tag}"))]), own("lock", [note("opened")])];
+        Script::plain("web").requires("db").top(top)
+    };
+    let app = App::of::<S>().module(web("one")).module(db("one")).start();
+    app.edit(db("two"));
+    app.edit(web("two").top([throw("no")]));
+    app.must_fail();
+    app.until("release", || app.trace().notes().len() >= 3);
+    assert_eq!(app.take_notes(), ["opened", "closed web two", "closed db two"]);
+    app.edit(web("three"));
+    app.must_reload();
+    let mut notes = app.take_notes();
+    notes.sort();
+    assert_eq!(notes, ["closed db one", "closed web one", "opened"]);
+}
+
+/// SCOPE-07: what a hook of live code put there, if its reload fails; a `release` that fails is a warning.
+pub fn scope_07_what_a_hook_made_is_released_if_its_reload_fails<S: Subject>() {
+    needs!(S: hooks, owns);
+    let web = Script::new("web").before_reload([own("backup", [note("gone"), throw("cannot")])]);
+    let app = App::of::<S>().module(web).start();
+    app.edit(Script::new("web").after_reload([throw("no")]));
+    let error = app.must_fail();
+    assert_eq!(app.take_notes(), ["gone"]);
+    let told = |text: &String| text.contains("own backup of web") && text.contains("cannot");
+    assert!(error.report.warnings.iter().any(told), "{:?}", error.report.warnings);
+}

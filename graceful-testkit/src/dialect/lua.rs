@@ -205,6 +205,13 @@ impl Writer<'_> {
             Op::Keep { key, body } => {
                 return self.function(&format!("{} = function()", place(key)), "end", body);
             }
+            Op::Own { key, release } => {
+                return self.function(
+                    &format!("graceful.own({}, true, function()", quoted(key)),
+                    "end)",
+                    release,
+                );
+            }
             Op::Try(body) => return self.function("pcall(function()", "end)", body),
         };
         self.page.line(text);

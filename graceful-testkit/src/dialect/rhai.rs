@@ -191,6 +191,13 @@ impl Writer<'_> {
                 return self.page.line("});");
             }
             Op::Keep { key, body } => return self.function(&format!("state.{key} = || {{"), "};", body),
+            Op::Own { key, release } => {
+                return self.function(
+                    &format!("graceful::own({}, true, |_owned| {{", quoted(key)),
+                    "});",
+                    release,
+                );
+            }
             Op::Try(body) => return self.function("try {", "} catch { }", body),
         };
         self.page.line(format!("{text};"));

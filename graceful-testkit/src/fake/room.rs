@@ -109,6 +109,7 @@ impl Room {
                 self.store.set(&self.vm, key, Object::Function(Arc::new(kept)))?;
             }
             Op::Spawn { keep, forever, body } => self.spawn(keep.as_deref(), *forever, body)?,
+            Op::Own { key, release } => self.own(key, release)?,
             Op::Cancel { key } => self.cancel(key)?,
             Op::Throw { message } => return Err(ScriptError::runtime(message.as_str())),
             Op::Hog => {

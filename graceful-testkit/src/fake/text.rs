@@ -232,7 +232,7 @@ impl Program {
         let bodies = std::iter::once((&self.top, false)).chain(inner.map(|body| (body, true)));
         for (body, deferred) in bodies {
             for (op, line) in body.ops.iter().zip(&body.lines) {
-                let later = deferred || matches!(op, Op::Spawn { .. } | Op::Keep { .. });
+                let later = deferred || matches!(op, Op::Spawn { .. } | Op::Keep { .. } | Op::Own { .. });
                 let names = requires_in(std::slice::from_ref(op)).into_iter();
                 let new = names.filter(|name| !self.requires.iter().any(|(known, _)| known == name));
                 found.extend(new.map(|name| (name, *line, later)));
