@@ -31,6 +31,8 @@ pub enum Command {
     Reload(Reload),
     /// Show the running app
     Status(Ask),
+    /// Evaluate lines of Lua in the running app; dofile('main.lua') reloads what changed
+    Console(Console),
     /// Print the running app's metrics in Prometheus' text format
     Metrics(Ask),
 }
@@ -71,6 +73,9 @@ pub struct Check {
     /// The app's folder, which holds graceful.toml
     #[arg(default_value = ".", env = "GRACEFUL_APP")]
     pub app: PathBuf,
+    /// Sends recorded states, files module@version.json in this folder, through the migrations and back
+    #[arg(long, value_name = "DIR", env = "GRACEFUL_STATES")]
+    pub states: Option<PathBuf>,
     #[command(flatten)]
     pub voice: Voice,
 }
@@ -109,6 +114,18 @@ pub struct Reload {
     /// Go on past a before_reload of the live code that fails
     #[arg(long, env = "GRACEFUL_FORGIVE_BEFORE_RELOAD", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub forgive_before_reload: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Console {
+    /// Evaluate this, and nothing from standard input
+    #[arg(long, short, value_name = "LUA", env = "GRACEFUL_EVAL")]
+    pub eval: Option<String>,
+    /// How long a line may take before it is cancelled, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GRACEFUL_LIMIT", default_value = "10", value_parser = seconds)]
+    pub limit: Duration,
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

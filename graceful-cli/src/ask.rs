@@ -27,16 +27,21 @@ impl From<&Ask> for Asked {
 
 impl Asked {
     fn unanswered(&self, error: &AdminError) -> Exit {
-        let exit = Exit::from(error);
-        if self.voice.json {
-            let told =
-                json!({ "schema_version": 1, "ok": false, "error": error.to_string(), "exit": exit as u8 });
-            self.voice.answer(&told, String::new);
-        } else {
-            complain(&format!("error: {error}"));
-        }
-        exit
+        unanswered(self.voice, error)
     }
+}
+
+/// The host could not be asked.
+pub fn unanswered(voice: Voice, error: &AdminError) -> Exit {
+    let exit = Exit::from(error);
+    if voice.json {
+        let told =
+            json!({ "schema_version": 1, "ok": false, "error": error.to_string(), "exit": exit as u8 });
+        voice.answer(&told, String::new);
+    } else {
+        complain(&format!("error: {error}"));
+    }
+    exit
 }
 
 pub async fn status(ask: &Ask) -> Exit {

@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod console;
 mod exit;
 mod serve;
 mod show;
@@ -40,6 +41,7 @@ async fn run(command: &Command) -> Exit {
         Command::Plan(change) => ask::plan(change).await,
         Command::Reload(reload) => ask::reload(reload).await,
         Command::Status(ask) => ask::status(ask).await,
+        Command::Console(console) => console::run(console).await,
         Command::Metrics(ask) => ask::metrics(ask).await,
     }
 }

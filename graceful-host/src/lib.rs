@@ -26,6 +26,7 @@ mod app;
 mod assemble;
 mod check;
 mod clock;
+mod console;
 mod host;
 mod http;
 mod metrics;

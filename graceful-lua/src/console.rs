@@ -12,6 +12,7 @@ use graceful_core::{CallError, Lease, Name, ScriptError, World};
 use mlua::{Function, Lua, MultiValue, Table, Value};
 use tokio::sync::oneshot;
 
+use crate::fiber::give_way;
 use crate::import::load;
 use crate::record::{CONSOLE, Record};
 use crate::run::{How, Run, Watched};
@@ -52,6 +53,8 @@ impl Console {
                 turns.upgrade().iter().for_each(|turns| turns.watch());
             }
         }));
+        // Its clock has to run by the time the line does, which may spin on this very thread.
+        give_way().await;
         let (leases, printed) = Default::default();
         let record = Arc::new(Record::console(vm));
         let session = Ended(Arc::new(Session { record, known: self.known.clone(), leases, printed }));
@@ -105,7 +108,11 @@ impl Session {
 
     fn parse(self: &Arc<Self>, lua: &Lua, line: &str) -> mlua::Result<Function> {
         let read = |text: &str| lua.load(text).set_name("=console").into_function();
-        let function = read(&format!("return {line}")).or_else(|_| read(line))?;
+        let function = read(&format!("return {line}")).or_else(|first| {
+            // Half an expression is told as such, not as a statement that begins wrongly.
+            let half = first.to_string().contains("near <eof>");
+            read(line).map_err(|error| if half { first } else { error })
+        })?;
         function.set_environment(self.environment(lua)?)?;
         Ok(function)
     }

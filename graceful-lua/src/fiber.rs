@@ -187,8 +187,8 @@ fn naming(task: Arc<Task>, name: Option<String>) -> Option<String> {
     }
 }
 
-/// Ends at its second poll.
-async fn give_way() {
+/// Ends at its second poll: whatever else is ready to run does so before.
+pub(crate) async fn give_way() {
     let mut first = true;
     std::future::poll_fn(|cx| {
         if std::mem::take(&mut first) {

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::wire::{PlanReply, ReloadReply, ReloadRequest, StatusReply};
+use crate::wire::{ConsoleReply, ConsoleRequest, PlanReply, ReloadReply, ReloadRequest, StatusReply};
 
 /// Why a running host could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,15 @@ impl AdminClient {
     pub async fn reload(&self, request: &ReloadRequest) -> Result<ReloadReply, AdminError> {
         let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
         self.ask("POST", "/reload", body).await
+    }
+
+    /// Evaluates a line.
+    ///
+    /// # Errors
+    /// [`AdminError`]; a line that failed is a [`ConsoleReply`].
+    pub async fn console(&self, request: &ConsoleRequest) -> Result<ConsoleReply, AdminError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        self.ask("POST", "/console", body).await
     }
 
     /// Its metrics, in Prometheus' text format.

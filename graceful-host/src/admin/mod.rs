@@ -5,6 +5,7 @@
 //! | `GET /status` | [`StatusReply`](crate::wire::StatusReply) |
 //! | `GET /plan?force=true` | [`PlanReply`](crate::wire::PlanReply) |
 //! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
+//! | `POST /console` with [`ConsoleRequest`] | [`ConsoleReply`](crate::wire::ConsoleReply) |
 //! | `GET /metrics` | metrics in Prometheus' text format |
 //! | `GET /events` | the engine's events as server-sent events, from now on |
 
@@ -34,7 +35,7 @@ use crate::http::serve::serve;
 use crate::http::stream::{self, event_text};
 use crate::metrics;
 use crate::options::Cause;
-use crate::wire::{ReloadReply, ReloadRequest};
+use crate::wire::{ConsoleRequest, ReloadReply, ReloadRequest};
 
 /// The admin side of one running host.
 pub(crate) struct Admin {
@@ -76,12 +77,24 @@ impl Admin {
                 json_answer(StatusCode::OK, &self.host.plan(force).await)
             }
             (&Method::POST, "/reload") => self.reload(request).await,
+            (&Method::POST, "/console") => self.console(request).await,
             (&Method::GET, "/metrics") => metrics::answer(&self.host),
             (&Method::GET, "/events") => self.events(),
-            (_, "/status" | "/plan" | "/reload" | "/metrics" | "/events") => {
+            (_, "/status" | "/plan" | "/reload" | "/console" | "/metrics" | "/events") => {
                 failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
             }
             _ => failure(StatusCode::NOT_FOUND, "GR0404", &format!("there is no `{path}` here")),
+        }
+    }
+
+    async fn console(&self, request: Request<Incoming>) -> Response<Body> {
+        let read = request.into_body().collect().await.map_err(|error| error.to_string());
+        let asked = read.and_then(|body| {
+            serde_json::from_slice::<ConsoleRequest>(&body.to_bytes()).map_err(|error| error.to_string())
+        });
+        match asked {
+            Ok(asked) => json_answer(StatusCode::OK, &self.host.console(asked).await),
+            Err(error) => failure(StatusCode::BAD_REQUEST, "GR0400", &error),
         }
     }
 

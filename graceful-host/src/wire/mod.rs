@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+mod console;
 mod plan;
 mod reload;
 mod status;
 
+pub use console::{ConsoleFailure, ConsoleReply, ConsoleRequest};
 pub use plan::{PlanReply, PlanStep};
 pub use reload::{Failure, ModuleChange, ReloadReply, ReloadRequest, Summary};
 pub use status::{HeldReply, LastReloadReply, LeakReply, ModuleReply, StatusReply};

@@ -1,0 +1,66 @@
+//! The console of a running app, over its admin socket.
+
+mod common;
+
+use common::AppDir;
+use graceful_host::wire::{ConsoleReply, ConsoleRequest};
+
+const MAIN: &str = include_str!("../../examples/dependency/main.lua");
+const LIBRARY: &str = include_str!("../../examples/dependency/my_dependency.lua");
+
+async fn ask(app: &AppDir, line: &str) -> ConsoleReply {
+    let request = ConsoleRequest { line: line.into(), limit_ms: Some(500), ..ConsoleRequest::default() };
+    app.admin().console(&request).await.unwrap()
+}
+
+fn dependency() -> AppDir {
+    let manifest = include_str!("../../examples/dependency/graceful.toml");
+    AppDir::new(&[("graceful.toml", manifest), ("main.lua", MAIN), ("my_dependency.lua", LIBRARY)])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reg_12_dofile_of_the_examples_app_reloads_its_library() {
+    let app = dependency();
+    let running = app.start(app.options()).await;
+    assert_eq!(ask(&app, "dofile('main.lua')").await.values, ["unchanged, generation 1"]);
+    app.edit("my_dependency.lua", "semver(1, 0, 0)", "semver(1, 1, 0)");
+    let reloaded = "committed, generation 2: reload my_dependency 1.0.0 -> 1.1.0 (changed), \
+                    reload main (depends on my_dependency)";
+    assert_eq!(ask(&app, "dofile('main.lua')").await.values, [reloaded]);
+    let versions = "local said = {} for _, m in ipairs(require('graceful').modules()) do said[m.name] = m.version end \
+                    return said.my_dependency";
+    assert_eq!(ask(&app, versions).await.values, ["\"1.1.0\""]);
+    app.edit("my_dependency.lua", "finalize", "finilize");
+    let failure = ask(&app, "dofile('main.lua')").await.failure.unwrap();
+    assert_eq!(failure.code, "GR0302");
+    assert!(failure.message.contains("did you mean `finalize`?"), "{failure:?}");
+    assert!(running.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_has_a_deadline_and_its_failure_a_place() {
+    let app = dependency();
+    let running = app.start(app.options()).await;
+    for line in ["while true do end", "require('fiber').sleep(60)"] {
+        let failure = ask(&app, line).await.failure.unwrap();
+        assert_eq!(
+            (failure.code.as_str(), failure.message.as_str()),
+            ("GR0303", "ran longer than 500ms and was cancelled")
+        );
+    }
+    let failure = ask(&app, "local a\nreturn a.b").await.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.place.unwrap().to_string()), ("GR0302", "console:2".into()));
+    assert_eq!(ask(&app, "1 + 1").await.values, ["2"]);
+    assert!(running.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_without_lua_says_that_it_has_no_console() {
+    let app = AppDir::new(&[
+        ("graceful.toml", "name = 'r'\nentry = ['main']\n[backends.rhai]\n"),
+        ("main.rhai", "fn n() { 1 }"),
+    ]);
+    let running = app.start(app.options()).await;
+    assert_eq!(ask(&app, "1").await.failure.unwrap().message, "rhai has no console");
+    assert!(running.stop().await);
+}
