@@ -1,14 +1,20 @@
-//! Deadlines: stops code that spins while it is staged and in hooks.
+//! Deadlines: stops code that spins while it is staged and in hooks, and lets others in until then.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mlua::{HookTriggers, Lua, VmState};
 
+use crate::turns::Turns;
+
 /// How many instructions may pass between two looks at the clock.
 const STRIDE: u32 = 1000;
 const NEVER: u64 = u64::MAX;
+
+/// How long code may keep the VM in one turn, where a hook can interrupt it to go on later: not on LuaJIT, and
+/// not inside of a C function or a coroutine of the script's own.
+const GIVE_WAY: Duration = Duration::from_millis(2);
 
 /// What is thrown into code that ran too long. Whoever armed the deadline looks at [`Interrupt::late`].
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +31,27 @@ pub(crate) struct Late {
 /// The deadline of whatever runs in one VM. Only touched under the VM's lock.
 pub(crate) struct Interrupt {
     began: Instant,
+    turns: Arc<Turns>,
     deadline: AtomicU64,
+    /// When the turn ends although its code is not done.
+    gives_way: AtomicU64,
+    gave_way: AtomicBool,
     late: Mutex<Option<Late>>,
 }
 
 impl Interrupt {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { began: Instant::now(), deadline: AtomicU64::new(NEVER), late: Mutex::default() })
+    pub(crate) fn new(turns: &Arc<Turns>) -> Arc<Self> {
+        let never = || AtomicU64::new(NEVER);
+        let (gave_way, late, turns, began) = (AtomicBool::new(false), Mutex::default(), turns.clone(), Instant::now());
+        Arc::new(Self { began, turns, deadline: never(), gives_way: never(), gave_way, late })
     }
 
     /// From now until the guard drops, code in `lua` is stopped once `left` has passed. Coroutines that are
     /// made meanwhile inherit it.
     pub(crate) fn arm(self: &Arc<Self>, lua: &Lua, left: Duration) -> mlua::Result<Armed> {
-        let deadline = (self.began.elapsed() + left).as_nanos() as u64;
+        let now = self.began.elapsed();
+        self.gives_way.store((now + GIVE_WAY).as_nanos() as u64, Ordering::Relaxed);
+        let deadline = (now + left).as_nanos() as u64;
         let outer = self.deadline.load(Ordering::Relaxed);
         self.deadline.store(deadline.min(outer), Ordering::Relaxed);
         if outer == NEVER {
@@ -51,11 +65,22 @@ impl Interrupt {
         self.late.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether code was interrupted to go on later since this was last asked.
+    pub(crate) fn gave_way(&self) -> bool {
+        self.gave_way.swap(false, Ordering::Relaxed)
+    }
+
     fn hook(self: &Arc<Self>, lua: &Lua, stride: u32) -> mlua::Result<()> {
         let this = self.clone();
         let triggers = HookTriggers::new().every_nth_instruction(stride);
         lua.set_global_hook(triggers, move |lua, debug| {
-            if (this.began.elapsed().as_nanos() as u64) < this.deadline.load(Ordering::Relaxed) {
+            let now = this.began.elapsed().as_nanos() as u64;
+            if now < this.deadline.load(Ordering::Relaxed) {
+                let others = cfg!(feature = "lua54") && now > this.gives_way.load(Ordering::Relaxed);
+                if others && this.turns.is_own(lua) {
+                    this.gave_way.store(true, Ordering::Relaxed);
+                    return Ok(VmState::Yield);
+                }
                 return Ok(VmState::Continue);
             }
             let mut late = this.late.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +121,7 @@ pub(crate) fn interrupts_compiled_loops() -> bool {
             .load("local n = 0 return function(m) for i = 1, m do n = n + i % 7 end return n end")
             .eval()?;
         spin.call::<()>(100_000)?;
-        let interrupt = Interrupt::new();
+        let interrupt = Interrupt::new(&Turns::new(&lua));
         let armed = interrupt.arm(&lua, Duration::ZERO)?;
         let stopped = spin.call::<()>(20_000_000).is_err();
         drop(armed);
@@ -118,7 +143,7 @@ mod tests {
     fn a_deadline_ends_loops_that_swallow_errors() {
         assert!(interrupts_compiled_loops(), "built without LUAJIT_ENABLE_CHECKHOOK: it would not end");
         let lua = Lua::new();
-        let interrupt = Interrupt::new();
+        let interrupt = Interrupt::new(&Turns::new(&lua));
         let texts = [
             "while true do end",
             "while true do pcall(function() while true do end end) end",

@@ -160,7 +160,7 @@ impl LuaDraft {
     /// Takes one step; `at` is its place among those that the module declares.
     pub(crate) async fn step(&self, kept: &Kept, at: usize, cx: &MigrationCx) -> Result<(), HookError> {
         let vm = &kept.vm;
-        let how = How { veil: Veil::current(vm), budget: Some(cx.budget), staging: false };
+        let how = How { veil: Veil::current(vm), budget: Some(cx.budget), ..How::default() };
         let run = Run::new(vm, how, || {
             let called = (|| {
                 let steps: Table = vm.table(kept.record.id)?.raw_get("steps")?;

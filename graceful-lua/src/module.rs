@@ -99,7 +99,7 @@ impl LuaModule {
 /// Runs the hook that `cx` names, if the module has it.
 async fn run_hook(kept: &Kept, veil: Option<Veil>, cx: &HookCx) -> HookResult {
     let vm = &kept.vm;
-    let how = How { veil, budget: Some(cx.budget), staging: false };
+    let how = How { veil, budget: Some(cx.budget), ..How::default() };
     let run = Run::new(vm, how, || {
         let called = (|| {
             let own = vm.table(kept.record.id)?;

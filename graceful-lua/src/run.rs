@@ -21,6 +21,8 @@ pub(crate) struct How {
     pub(crate) veil: Option<Veil>,
     /// How long it may be on the processor before it is stopped. How much memory it takes is limited, too.
     pub(crate) budget: Option<Duration>,
+    /// By how much the VM grew in its earlier turns, in bytes.
+    pub(crate) grown: usize,
     /// It is a top level: the collector rests meanwhile.
     pub(crate) staging: bool,
 }
@@ -63,7 +65,8 @@ impl Vm {
         if how.budget.is_none() {
             return outer;
         }
-        let stage = self.lua.used_memory().saturating_add(self.settings.stage_memory);
+        let left = self.settings.stage_memory.saturating_sub(how.grown);
+        let stage = self.lua.used_memory().saturating_add(left.max(1));
         if outer == 0 { stage } else { stage.min(outer) }
     }
 }
@@ -150,9 +153,15 @@ impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
         let Some(budget) = this.how.budget else { return vm.turn(&this.how, None, turn).map(Ok) };
         let left = budget.saturating_sub(this.spent);
         let began = Instant::now();
-        let (polled, late) = vm.turn(&this.how, Some(left), || (turn(), vm.interrupt.late()));
+        let (polled, late, grown, gave_way) = vm.turn(&this.how, Some(left), || {
+            let used = vm.lua.used_memory();
+            let polled = turn();
+            let grown = (this.how.grown + vm.lua.used_memory()).saturating_sub(used);
+            (polled, vm.interrupt.late(), grown, vm.interrupt.gave_way())
+        });
         this.spent += began.elapsed();
-        if this.how.staging && polled.is_pending() {
+        this.how.grown = grown;
+        if this.how.staging && polled.is_pending() && !gave_way {
             this.vm.hold(|| this.vm.collector.wake(&this.vm.lua));
         }
         match late {

@@ -146,6 +146,7 @@ impl Txn for LuaTxn {
             veil: Some(Veil::staging(&open, record, require)),
             budget: Some(open.cx.stage_budget),
             staging: true,
+            ..How::default()
         };
         let run = Run::new(vm, how, || {
             let called = (|| {

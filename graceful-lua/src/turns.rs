@@ -86,6 +86,12 @@ impl Turns {
         }
     }
 
+    /// Whether what runs in `lua` now is the coroutine of the innermost turn, and not one it resumed.
+    pub(crate) fn is_own(&self, lua: &Lua) -> bool {
+        let state = lua.state();
+        self.lock().last().is_some_and(|turn| turn.states.iter().map(|state| state.0).eq([state]))
+    }
+
     /// The coroutine of the innermost turn came back.
     pub(crate) fn left(&self) {
         if let Some(turn) = self.lock().last_mut() {

@@ -73,6 +73,7 @@ impl Vm {
         let getmeta = lua.create_function(|_, table: Table| Ok(table.metatable()))?;
         let setmeta =
             lua.create_function(|_, (table, meta): (Table, Option<Table>)| table.set_metatable(meta))?;
+        let turns = Turns::new(&lua);
         let vm = Arc::new(Self {
             settings,
             records: lua.create_table()?,
@@ -80,8 +81,8 @@ impl Vm {
             collector: Collector::default(),
             paused: Paused::default(),
             veiled: AtomicBool::new(false),
-            interrupt: Interrupt::new(),
-            turns: Turns::new(&lua),
+            interrupt: Interrupt::new(&turns),
+            turns,
             overlay: Overlay::load(&lua, &getmeta, &setmeta)?,
             copier: Copier::load(&lua, &getmeta, &setmeta)?,
             imports: Imports::new(&lua)?,

@@ -290,6 +290,49 @@ fn scope_02_top_levels_that_follow_at_once_own_what_each_made() {
     assert_eq!(app.call("main", "see"), "nilnil3nil".into());
 }
 
+/// Plain Lua only: LuaJIT cannot go on later with what a hook interrupted.
+#[cfg(feature = "lua54")]
+#[test]
+fn tx_03_a_long_top_level_lets_calls_in_and_shows_them_nothing() {
+    let app = App::started(&[
+        ("main", "require 'a' return { see = function() return tostring(x) end }"),
+        ("a", "return {}"),
+    ]);
+    let (engine, done) = (app.engine.clone(), Arc::<AtomicBool>::default());
+    let over = done.clone();
+    let calls = std::thread::spawn(move || {
+        let mut calls = 0;
+        while !over.load(Ordering::SeqCst) {
+            assert_eq!(engine.call_blocking("main", "see", Vec::new()), Ok("nil".into()));
+            calls += 1;
+        }
+        calls
+    });
+    let error = app.edit("a", "x = 1 while true do pcall(function() x = x + 1 end) end").unwrap_err();
+    done.store(true, Ordering::SeqCst);
+    let ReloadErrorKind::Load { error, .. } = *error.kind else { panic!("{error}") };
+    assert_eq!(error.kind, ScriptErrorKind::Timeout);
+    // In one turn it would be one.
+    let calls = calls.join().unwrap();
+    assert!(calls > 10, "{calls} calls");
+}
+
+#[test]
+fn tx_03_a_long_top_level_ends_as_if_nothing_had_been_in_between() {
+    let app = App::started(&[("main", "return { sum = function() return 0 end }")]);
+    let text = "
+        local function slow(n) local sum = 0 for i = 1, n do sum = sum + i % 3 end return sum end
+        local inner = coroutine.wrap(function(n) while true do n = coroutine.yield(slow(n)) end end)
+        local list = { 3, 1, 2 }
+        table.sort(list, function(a, b) slow(30000) return a < b end)
+        local sum, again = slow(100000), select(2, pcall(slow, 100000))
+        assert(inner(50000) == slow(50000) and inner(10) == slow(10) and sum == again)
+        local text = ('x'):rep(3):gsub('x', function() slow(30000) return 'y' end)
+        return { sum = function() return table.concat(list, ' ') .. text end }";
+    app.edit("main", text).unwrap();
+    assert_eq!(app.call("main", "sum"), "1 2 3yyy".into());
+}
+
 /// Calls a script whenever a module was staged.
 struct Caller {
     engine: Engine,
