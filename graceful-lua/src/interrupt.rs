@@ -42,7 +42,8 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     pub(crate) fn new(turns: &Arc<Turns>) -> Arc<Self> {
         let never = || AtomicU64::new(NEVER);
-        let (gave_way, late, turns, began) = (AtomicBool::new(false), Mutex::default(), turns.clone(), Instant::now());
+        let (gave_way, late, turns, began) =
+            (AtomicBool::new(false), Mutex::default(), turns.clone(), Instant::now());
         Arc::new(Self { began, turns, deadline: never(), gives_way: never(), gave_way, late })
     }
 

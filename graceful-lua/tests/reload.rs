@@ -797,3 +797,25 @@ fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
     assert!(matches!(app.try_call("main", "spin"), Err(CallError::Cancelled { .. })));
     assert_eq!(app.call("main", "n"), int(1));
 }
+
+#[test]
+fn tx_03_a_call_through_a_typed_handle_that_keeps_the_vm_does_not_hang_the_reload() {
+    let app =
+        App::started(&[("main", "return { spin = function(stop) while not stop() do end return 1 end }")]);
+    let stop = Arc::<AtomicBool>::default();
+    let asked = stop.clone();
+    let asks = app.backend.lua().create_function(move |_, ()| Ok(asked.load(Ordering::SeqCst))).unwrap();
+    let spin = app.backend.function::<mlua::Function, i64>("main", "spin");
+    let again = asks.clone();
+    stop.store(true, Ordering::SeqCst);
+    // From its second call on it is not counted.
+    assert_eq!(spin.call(asks).unwrap(), 1);
+    stop.store(false, Ordering::SeqCst);
+    let spins = std::thread::spawn(move || spin.call(again).unwrap());
+    std::thread::sleep(Duration::from_millis(100));
+    let error = app.edit("main", "return {}").unwrap_err();
+    stop.store(true, Ordering::SeqCst);
+    assert_eq!(spins.join().unwrap(), 1);
+    assert!(format!("{error:?}").contains("main"), "{error:?}");
+    app.reload().unwrap();
+}

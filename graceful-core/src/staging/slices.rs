@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use super::{Job, Staging};
 use crate::changes::{Changes, Inputs};
 use crate::failure::ReloadErrorKind;
+use crate::source::Name;
 
 /// How many top levels are made ready before a slice, while the backend keeps nobody out yet.
 const READY: usize = 16;
@@ -30,12 +31,15 @@ impl Staging {
         jobs: &mut Vec<Job>,
     ) -> Poll<Result<(), ReloadErrorKind>> {
         self.requests.waker.register(cx.waker());
-        while let Some(backend) = self.next(jobs, changes) {
+        while let Some((name, backend)) = self.next(jobs, changes) {
             let txn = self.txns[&backend].clone();
             self.make_ready(&backend, jobs, changes);
             let (mut step, mut first) = (Step::More, true);
+            // The backend may have to wait for whoever keeps its VM.
+            let _holds = self.world.watch.hold(&name, "top level", self.budget);
             txn.slice(&mut || {
-                let same = std::mem::take(&mut first) || self.next(jobs, changes).as_ref() == Some(&backend);
+                let mut next = || self.next(jobs, changes).map(|(_, backend)| backend);
+                let same = std::mem::take(&mut first) || next().as_ref() == Some(&backend);
                 step = if same { self.step(cx, inputs, changes, jobs) } else { Step::Elsewhere };
                 matches!(step, Step::More)
             });
@@ -53,16 +57,17 @@ impl Staging {
         Poll::Ready(Ok(()))
     }
 
-    /// The backend of the top level that runs or is next. What is done with is left behind.
-    fn next(&self, jobs: &mut Vec<Job>, changes: &Changes) -> Option<String> {
+    /// The top level that runs or is next, and its backend. What is done with is left behind.
+    fn next(&self, jobs: &mut Vec<Job>, changes: &Changes) -> Option<(Name, String)> {
         loop {
             let job = jobs.last_mut()?;
+            let backend = |name: &Name| changes.loads[name].source.backend.clone();
             if let Some((name, _)) = &job.running {
-                return Some(changes.loads[name].source.backend.clone());
+                return Some((name.clone(), backend(name)));
             }
             while let Some(name) = job.todo.front() {
                 if self.instance(name).is_none() {
-                    return Some(changes.loads[name].source.backend.clone());
+                    return Some((name.clone(), backend(name)));
                 }
                 // Somebody imported it meanwhile.
                 job.ready.pop_front();
