@@ -14,6 +14,7 @@ use crate::lease::Lease;
 use crate::module::{Compiled, Module};
 use crate::scope::{Scope, Table};
 use crate::source::{Name, Source};
+use crate::version::Version;
 use crate::watch::Watch;
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
@@ -47,6 +48,11 @@ impl Instance {
     /// The loaded code; `None` while it is being staged.
     pub fn module(&self) -> Option<&Arc<dyn Module>> {
         self.module.get()
+    }
+
+    /// The version it registered with.
+    pub fn version(&self) -> Option<Version> {
+        self.module()?.manifest().version.clone()
     }
 
     /// The last generation that sees it, `u64::MAX` while it is live or staged.
