@@ -193,3 +193,18 @@ fn ver_02_the_last_value_of_a_step_is_a_new_state_if_the_step_made_it() {
         assert!(told.contains("1.0.0 -> 2.0.0") && told.contains("a part of the old"), "{up}: {told}");
     }
 }
+
+#[test]
+fn st_03_what_no_rollback_restores_is_named_in_the_report() {
+    let text = |n: u32| {
+        format!(
+            "graceful::register_module(\"a\", #{{ after_reload: |m| (), init: |m| m.state.since = timestamp() }});
+             fn n() {{ {n} }}"
+        )
+    };
+    let app = App::start(&[("a", &text(1))]);
+    app.edit("a", &text(2));
+    let report = committed(app.reload());
+    let named = |text: &String| text.contains("a rollback would not restore") && text.contains("of a");
+    assert!(report.warnings.iter().any(named), "{:?}", report.warnings);
+}
