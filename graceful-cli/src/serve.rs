@@ -105,17 +105,19 @@ fn refuse(error: &HostError, voice: Voice) {
 
 pub async fn check(check: &Check) -> Exit {
     let voice = Voice::from(&check.voice);
-    let reply = match graceful_host::check(&check.app, HostOptions::default()).await {
+    let reply = match graceful_host::check(&check.app, HostOptions::default(), check.states.as_deref()).await
+    {
         Ok(reply) => reply,
         Err(error) => {
             refuse(&error, voice);
             return if matches!(error, HostError::Manifest(_)) { Exit::Refused } else { Exit::from(&error) };
         }
     };
-    if voice.json || reply.ok {
+    if voice.json || reply.failure.is_none() {
         voice.answer(&reply, || show::check(&reply));
     }
     match &reply.failure {
+        None if !reply.ok => Exit::Refused,
         None => Exit::Ok,
         Some(failure) => {
             voice.failure(failure, Some(&check.app));

@@ -31,7 +31,12 @@ fn change(change: &ModuleChange) -> String {
         (_, Some(new)) => format!(" {new}"),
         _ => String::new(),
     };
-    format!("{} {}{versions}", change.action, change.module)
+    let steps: Vec<&str> = change.migration.iter().map(|step| step.to.as_str()).collect();
+    let migrated = match change.migration.first() {
+        Some(first) => format!(" (migrated {} -> {})", first.from, steps.join(" -> ")),
+        None => String::new(),
+    };
+    format!("{} {}{versions}{migrated}", change.action, change.module)
 }
 
 /// A plan, one step a line.
@@ -40,9 +45,10 @@ pub fn plan(plan: &PlanReply) -> String {
         return format!("nothing to do: generation {} is what is on disk", plan.generation);
     }
     let rows = plan.steps.iter().map(|step| {
-        vec![step.action.clone(), step.module.clone(), step.backend.clone(), step.reason.clone()]
+        let live = step.live.clone().unwrap_or_else(|| "-".to_owned());
+        vec![step.action.clone(), step.module.clone(), step.backend.clone(), live, step.reason.clone()]
     });
-    let mut text = columns(&["action", "module", "backend", "reason"], rows.collect());
+    let mut text = columns(&["action", "module", "backend", "live", "reason"], rows.collect());
     if !plan.unload.is_empty() {
         let _ = write!(text, "\nunloaded in this order: {}", plan.unload.join(", "));
     }
@@ -89,6 +95,13 @@ pub fn check(check: &CheckReply) -> String {
     for warning in &check.warnings {
         let _ = write!(text, "\n  warning: {warning}");
     }
+    for state in &check.states {
+        let word = if state.ok { "ok" } else { "wrong" };
+        let _ = write!(text, "\nstate {}: {word}", state.file);
+        for told in state.steps.iter().chain(&state.error) {
+            let _ = write!(text, "\n  {told}");
+        }
+    }
     text
 }
 
@@ -113,24 +126,27 @@ mod tests {
     fn a_plan_and_a_reload_read_well() {
         let reply: PlanReply = serde_json::from_str(
             r#"{"schema_version":1,"ok":true,"generation":2,"fingerprint":"f","unload":["web","db"],"steps":[
-            {"module":"db","backend":"lua","action":"reload","reason":"changed"},
+            {"module":"db","backend":"lua","action":"reload","reason":"changed","live":"1.0.0"},
             {"module":"web","backend":"rhai","action":"reload","reason":"depends on db"}]}"#,
         )
         .unwrap();
         assert_eq!(
             plan(&reply),
-            "action  module  backend  reason\nreload  db      lua      changed\nreload  web     rhai     depends on \
-             db\nunloaded in this order: web, db"
+            "action  module  backend  live   reason\nreload  db      lua      1.0.0  changed\n\
+             reload  web     rhai     -      depends on db\nunloaded in this order: web, db"
         );
         let reply: Summary = serde_json::from_str(
             r#"{"outcome":"committed","generation":3,"pause_ms":0.25,"took_ms":4.5,"warnings":["late"],"modules":[
             {"module":"db","action":"reload","reason":"changed","old":"1.0.0","new":"1.1.0"},
+            {"module":"hits","action":"reload","reason":"changed","old":"1.0.0","new":"3.0.1","migration":[
+            {"from":"1.0.0","to":"2.0.0"},{"from":"2.0.0","to":"3.0.0"}]},
             {"module":"web","action":"load","reason":"entry","old":null,"new":null}]}"#,
         )
         .unwrap();
         assert_eq!(
             summary(&reply),
-            "generation 3: reload db 1.0.0 -> 1.1.0, load web (4.5 ms, calls held for 0.2 ms)\n  warning: late"
+            "generation 3: reload db 1.0.0 -> 1.1.0, \
+             reload hits 1.0.0 -> 3.0.1 (migrated 1.0.0 -> 2.0.0 -> 3.0.0), load web (4.5 ms, calls held for 0.2 ms)\n  warning: late"
         );
     }
 }

@@ -190,6 +190,49 @@ fn check_says_whether_an_app_loads() {
 }
 
 #[test]
+fn ver_02_check_sends_recorded_states_through_the_migrations() {
+    let app = App::new();
+    let counter = |rest: &str| {
+        let up = "up = function(state) state.hits, state.n = state.n, nil end";
+        let down = "down = function(state) state.n, state.hits = state.hits, nil end";
+        let migrations = format!("migrations = {{ ['1.0.0'] = {{ to = '2.0.0', {up}, {down}, {rest} }} }},");
+        COUNTER.replace("version = '1.0.0',", &format!("version = '2.0.0', {migrations}"))
+    };
+    app.write("counter.lua", &counter(""));
+    fs::create_dir(app.path().join("states")).unwrap();
+    app.write("states/counter@1.0.0.json", r#"{"n": 3, "users": {"ada": {"age": 36}}}"#);
+    app.write("states/counter@2.0.0.json", r#"{"hits": 3}"#);
+    let good = app.run(&["check", "--states", "states"]);
+    assert_eq!(code(&good), 0, "{}", text(&good.stderr));
+    let told = text(&good.stdout);
+    assert!(told.contains("2 modules load: counter, web"), "{told}");
+    assert!(
+        told.contains("state counter@1.0.0.json: ok\n  1.0.0 -> 2.0.0: up and down give what was there"),
+        "{told}"
+    );
+    app.write("states/counter@1.0.0@other.json", r#"{"n": 3, "hits": 4}"#);
+    app.write("states/web.json", "{}");
+    app.write("states/gone@1.0.0.json", "{}");
+    let bad = app.run(&["check", "--states", "states"]);
+    assert_eq!(code(&bad), 4);
+    let told = text(&bad.stdout);
+    for line in [
+        "state counter@1.0.0@other.json: wrong\n  1.0.0 -> 2.0.0: up and down make nothing of 4 at `hits`",
+        "state gone@1.0.0.json: wrong\n  no module `gone` is loaded",
+        "state web.json: wrong\n  the name of a recorded state is `module@version.json`",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    let bad = json(&app.run(&["check", "--json", "--states", "states"]));
+    assert_eq!((bad["ok"].as_bool(), bad["states"][0]["ok"].as_bool()), (Some(false), Some(true)), "{bad}");
+    fs::remove_file(app.path().join("states/web.json")).unwrap();
+    fs::remove_file(app.path().join("states/gone@1.0.0.json")).unwrap();
+    app.write("counter.lua", &counter("lossy = true"));
+    assert_eq!(code(&app.run(&["check", "--states", "states"])), 0, "declared to lose it");
+    assert_ne!(code(&app.run(&["check", "--states", "nowhere"])), 0);
+}
+
+#[test]
 fn tx_01_check_finds_two_modules_that_claim_one_route() {
     let app = App::new();
     app.write("graceful.toml", "name = 'app'\nentry = ['web', 'other']\nlisten = '127.0.0.1:0'\n");

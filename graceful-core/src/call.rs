@@ -101,23 +101,21 @@ impl Inner {
         lease.scope(async move { entry.target.call(args).await }).await?
     }
 
-    /// Enters the module that registered `key`, and makes sure that it is still the one at that generation.
+    /// Enters the module that registered `key`, as whoever asks sees it.
     async fn registered(&self, kind: &str, key: &str) -> Result<(Lease, Registered), CallError> {
         let at = (kind.to_owned(), key.to_owned());
+        let missing = || CallError::NoModule { module: format!("{kind} {key}") };
         loop {
-            let find = |world: &World| world.table.snapshot().get(&at).cloned();
-            let missing = || CallError::NoModule { module: format!("{kind} {key}") };
-            let owner = find(&self.world).ok_or_else(missing)?.owner;
-            let lease = match Lease::current() {
-                Some(lease) => nested(&self.world, &lease, &owner).await?,
-                None => self.enter(&owner).await?,
+            let outer = Lease::current();
+            let seen = outer.as_ref().map_or_else(|| self.world.gate.live(), Lease::generation);
+            let entry = self.world.registered(&at, seen).ok_or_else(missing)?;
+            let lease = match &outer {
+                Some(lease) => nested(&self.world, lease, &entry.owner).await?,
+                None => self.enter(&entry.owner).await?,
             };
-            let Some(entry) = find(&self.world) else {
-                return Err(missing());
-            };
-            let instance = self.world.instance_at(&owner, lease.generation());
-            let same = instance.is_some_and(|instance| instance.born == entry.born);
-            if entry.owner == owner && (same || lease.kind() == LeaseKind::Nested) {
+            // A commit while it waited: it sees another table now.
+            let instance = self.world.instance_at(&entry.owner, lease.generation());
+            if lease.generation() == seen || instance.is_some_and(|instance| instance.born == entry.born) {
                 return Ok((lease, entry));
             }
         }

@@ -105,11 +105,12 @@ impl Changes {
     /// Takes a module in that nobody could foresee.
     pub(crate) fn take_in(&mut self, name: &Name, load: Load) {
         let action = if load.live.is_some() { Action::Reload } else { Action::Load };
-        let (module, backend, reason) = (name.clone(), load.source.backend.clone(), load.reason.clone());
+        let live = load.live.as_ref().and_then(|live| live.version());
+        let step = Step::new(name, &load.source.backend, action, &load.reason, live);
         self.plan.steps.retain(|step| step.module != *name);
         let leaves = |step: &Step| matches!(step.action, Action::Remove | Action::Retire);
         let at = self.plan.steps.iter().position(leaves).unwrap_or(self.plan.steps.len());
-        self.plan.steps.insert(at, Step { module, backend, action, reason });
+        self.plan.steps.insert(at, step);
         self.order.push(name.clone());
         self.loads.insert(name.clone(), load);
     }

@@ -12,8 +12,9 @@ use crate::gate::{Gate, Generation};
 use crate::graph::{Edge, Edges, Graph};
 use crate::lease::Lease;
 use crate::module::{Compiled, Module};
-use crate::scope::{Scope, Table};
+use crate::scope::{Registered, Scope, Table};
 use crate::source::{Name, Source};
+use crate::version::Version;
 use crate::watch::Watch;
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
@@ -47,6 +48,11 @@ impl Instance {
     /// The loaded code; `None` while it is being staged.
     pub fn module(&self) -> Option<&Arc<dyn Module>> {
         self.module.get()
+    }
+
+    /// The version it registered with.
+    pub fn version(&self) -> Option<Version> {
+        self.module()?.manifest().version.clone()
     }
 
     /// The last generation that sees it, `u64::MAX` while it is live or staged.
@@ -260,6 +266,20 @@ impl World {
         *self.in_flight.write().unwrap() = InFlight::default();
         self.gate.open();
         drop(dropped);
+    }
+
+    /// What `generation` sees registered at `at`; new code before its commit sees its own.
+    pub(crate) fn registered(&self, at: &(String, String), generation: Generation) -> Option<Registered> {
+        let entry = self.table.at(generation).get(at).cloned();
+        if generation <= self.gate.live() {
+            return entry;
+        }
+        let staged = self.instances().into_iter().filter(|instance| instance.born == generation);
+        let own = staged.flat_map(|instance| instance.scope.registrations()).find(|(key, _)| key == at);
+        let stays = |entry: &Registered| {
+            self.instance_at(&entry.owner, generation).is_some_and(|instance| instance.born == entry.born)
+        };
+        own.map(|(_, entry)| entry).or_else(|| entry.filter(stays))
     }
 
     /// Sends an event, of the running reload if one runs.

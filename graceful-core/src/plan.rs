@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::gate::Generation;
 use crate::source::Name;
+use crate::version::Version;
 
 /// What happens to a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,6 +78,20 @@ pub struct Step {
     pub action: Action,
     /// Why.
     pub reason: Reason,
+    /// The version that is live; the new one is known once the new code has run.
+    pub live: Option<Version>,
+}
+
+impl Step {
+    pub(crate) fn new(
+        module: &Name,
+        backend: &str,
+        action: Action,
+        reason: &Reason,
+        live: Option<Version>,
+    ) -> Self {
+        Self { module: module.clone(), backend: backend.to_owned(), action, reason: reason.clone(), live }
+    }
 }
 
 /// What a reload would do. Made without any effect; applying one whose sources changed since is refused.

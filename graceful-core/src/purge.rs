@@ -109,6 +109,8 @@ impl World {
 
     /// Drops every old instance that nothing holds. Returns how many are still held.
     pub(crate) fn purge(&self) -> usize {
+        let oldest = self.gate.leases().into_iter().map(|lease| lease.generation).min();
+        self.table.forget(oldest.unwrap_or_else(|| self.gate.live()).min(self.gate.live()));
         let old: Vec<Arc<Instance>> = self.lingering.lock().unwrap().clone();
         if old.is_empty() {
             return 0;

@@ -41,7 +41,7 @@ pub mod wire;
 
 pub use admin::{AdminClient, AdminError, admin_path, app_folder};
 pub use app::{AdminSettings, App, BackendSettings, LimitSettings, MANIFEST, ManifestError, ReloadSettings};
-pub use check::{CheckReply, check};
+pub use check::{CheckReply, StateReply, check};
 pub use clock::TokioClock;
 pub use host::{Host, HostError};
 pub use metrics::{CATALOGUE, Kind, Metric, Metrics};

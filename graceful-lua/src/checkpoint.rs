@@ -18,14 +18,14 @@ pub(crate) struct Copier {
 /// A copy of one module's state, in the VM.
 pub(crate) struct Copy {
     copies: Option<Table>,
-    /// The state holds something native: what changes in it changes for good.
-    pub(crate) foreign: bool,
+    /// Where the state holds something native: what changes in it changes for good.
+    pub(crate) foreign: Vec<String>,
 }
 
 impl Copy {
     /// What one table held, as `restore` reads it.
     pub(crate) fn of(copies: Table) -> Self {
-        Self { copies: Some(copies), foreign: false }
+        Self { copies: Some(copies), foreign: Vec::new() }
     }
 }
 
@@ -69,10 +69,11 @@ impl Vm {
         let failed = |error: mlua::Error| HookError::new(error.to_string());
         let state: Option<Table> =
             self.table(record).and_then(|table| table.raw_get("state")).map_err(failed)?;
-        let Some(state) = state else { return Ok(Copy { copies: None, foreign: false }) };
+        let Some(state) = state else { return Ok(Copy { copies: None, foreign: Vec::new() }) };
         let most = self.settings.checkpoint_entries;
         let args = (&state, &self.copier.borders, most);
-        let (copies, foreign): (Option<Table>, Option<bool>) = self.copier.copy.call(args).map_err(failed)?;
+        let (copies, foreign): (Option<Table>, Option<Vec<String>>) =
+            self.copier.copy.call(args).map_err(failed)?;
         let copies = copies.ok_or_else(|| {
             HookError::new(format!(
                 "the state has more than {most} entries; declare checkpoint = 'own' or 'none'"
@@ -81,7 +82,9 @@ impl Vm {
         if let Some(open) = self.open() {
             open.copied(self, &state).map_err(failed)?;
         }
-        Ok(Copy { copies: Some(copies), foreign: foreign.unwrap_or_default() })
+        let mut foreign = foreign.unwrap_or_default();
+        foreign.sort();
+        Ok(Copy { copies: Some(copies), foreign })
     }
 
     /// Makes a state what it was. Called under the VM's lock.

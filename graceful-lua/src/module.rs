@@ -9,8 +9,7 @@ use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::module::{Checkpoint, Draft};
 use graceful_core::{
-    CallError, DrainPolicy, EventKind, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module,
-    Value,
+    CallError, DrainPolicy, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Value,
 };
 use mlua::{Function, MultiValue, Table};
 
@@ -197,11 +196,13 @@ impl Module for LuaModule {
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
         let vm = self.vm();
         let copy = vm.hold(|| vm.copy(self.id()))?;
-        if let Some(world) = vm.world().filter(|_| copy.foreign) {
-            let message = "its state holds native objects: what changes in them cannot be rolled back".into();
-            world.emit(EventKind::Warning { module: Some(self.manifest.name.clone()), message });
-        }
         Ok(Box::new(LuaCheckpoint { copy, vm: vm.clone() }))
+    }
+
+    fn unrestorable(&self, checkpoint: &Checkpoint) -> Vec<String> {
+        let checkpoint = checkpoint.downcast_ref::<LuaCheckpoint>();
+        let foreign = checkpoint.map(|checkpoint| checkpoint.copy.foreign.as_slice()).unwrap_or_default();
+        foreign.iter().map(|place| format!("the native object `{place}`")).collect()
     }
 
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {

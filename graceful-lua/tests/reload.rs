@@ -746,6 +746,21 @@ fn call_04_a_call_that_keeps_the_vm_from_the_new_top_level_is_cancelled_if_the_p
     }
 }
 
+#[test]
+fn st_03_what_no_rollback_restores_is_named_in_the_report() {
+    let text = |n: u32| {
+        format!(
+            "local main = require('graceful').register_module('main', {{ after_reload = function() end,
+                init = function(mod) mod.state.open = {{ files = {{ io.tmpfile() }} }} mod.state.n = {n} end }})
+            return {{}}"
+        )
+    };
+    let app = App::started(&[("main", &text(1))]);
+    let report = app.edit("main", &text(2)).unwrap();
+    let named = "a rollback would not restore the native object `open.files.1` in the state of main";
+    assert_eq!(report.warnings, [named]);
+}
+
 /// A pattern match in C that takes some seconds, at a top level.
 #[test]
 fn tx_06_a_pattern_match_at_a_top_level_is_told_as_stuck_and_undone_when_it_ends() {

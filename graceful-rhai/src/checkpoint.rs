@@ -11,6 +11,8 @@ use crate::table::Table;
 pub(crate) struct Copied {
     tables: Vec<(Table, Entries)>,
     shared: Vec<(Dynamic, Dynamic)>,
+    /// The types of values of the host's own in it: what changes in them changes for good.
+    pub(crate) opaque: Vec<&'static str>,
 }
 
 /// Copies everything that can be reached.
@@ -23,13 +25,14 @@ pub(crate) fn copy(reach: Reach) -> Copied {
         let held = variable.read_lock::<Dynamic>()?.clone();
         Some((variable, held))
     });
-    Copied { tables: tables.collect(), shared: shared.collect() }
+    let opaque = reach.opaque.into_iter().collect();
+    Copied { tables: tables.collect(), shared: shared.collect(), opaque }
 }
 
 impl Copied {
     /// What one table held.
     pub(crate) fn of_one(table: &Table, entries: Entries) -> Self {
-        Self { tables: vec![(table.clone(), entries)], shared: Vec::new() }
+        Self { tables: vec![(table.clone(), entries)], shared: Vec::new(), opaque: Vec::new() }
     }
 
     /// Brings everything back.

@@ -196,12 +196,13 @@ impl Module for RhaiModule {
 
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
         let reach = Reach::of(&self.unit.common.state);
-        if !reach.opaque.is_empty() {
-            let types: Vec<&str> = reach.opaque.iter().copied().collect();
-            let types = types.join(", ");
-            tracing::warn!(module = %self.unit.name, "a rollback cannot restore what the state holds of types {types}");
-        }
         Ok(Box::new(copy(reach)))
+    }
+
+    fn unrestorable(&self, checkpoint: &Checkpoint) -> Vec<String> {
+        let copied = checkpoint.downcast_ref::<Copied>();
+        let opaque = copied.map(|copied| copied.opaque.as_slice()).unwrap_or_default();
+        opaque.iter().map(|kind| format!("what it holds of the host's type `{kind}`")).collect()
     }
 
     async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {

@@ -3,7 +3,7 @@
 use graceful_core::{Action, ModuleReport, Plan, Report, Version, World};
 use rhai::{Array, Dynamic, Map};
 
-/// `#{reload, outcome, generation, modules: [#{module, action, reason, old, new}], pause, warnings}`.
+/// `#{reload, outcome, generation, modules: [#{module, action, reason, old, new, migration}], pause, warnings}`.
 pub(crate) fn report(report: &Report) -> Dynamic {
     map([
         ("reload", (report.reload as i64).into()),
@@ -22,10 +22,11 @@ fn module(module: &ModuleReport) -> Dynamic {
         ("reason", module.reason.to_string().into()),
         ("old", version(module.old.as_ref())),
         ("new", version(module.new.as_ref())),
+        ("migration", module.migration.iter().map(|step| step.to_string().into()).collect::<Array>().into()),
     ])
 }
 
-/// `#{steps: [#{module, backend, action, reason}], unload, fingerprint}`.
+/// `#{steps: [#{module, backend, action, reason, live}], unload, fingerprint}`.
 pub(crate) fn plan(plan: &Plan) -> Dynamic {
     let steps = plan.steps.iter().map(|step| {
         map([
@@ -33,6 +34,7 @@ pub(crate) fn plan(plan: &Plan) -> Dynamic {
             ("backend", step.backend.clone().into()),
             ("action", action(step.action)),
             ("reason", step.reason.to_string().into()),
+            ("live", version(step.live.as_ref())),
         ])
     });
     map([

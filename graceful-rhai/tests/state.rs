@@ -6,6 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use graceful_core::Value;
+use graceful_rhai::RhaiBackend;
 use support::{App, committed, words};
 
 #[test]
@@ -192,4 +193,26 @@ fn ver_02_the_last_value_of_a_step_is_a_new_state_if_the_step_made_it() {
         let told = migrated(up).unwrap_err();
         assert!(told.contains("1.0.0 -> 2.0.0") && told.contains("a part of the old"), "{up}: {told}");
     }
+}
+
+#[test]
+fn st_03_what_no_rollback_restores_is_named_in_the_report() {
+    let text = |n: u32| {
+        format!(
+            "graceful::register_module(\"a\", #{{ after_reload: |m| (), init: |m| m.state.open = [open_file()] }});
+             fn n() {{ {n} }}"
+        )
+    };
+    #[derive(Clone)]
+    struct File;
+    let configure = |engine: &mut rhai::Engine| {
+        engine.register_type_with_name::<File>("File").register_fn("open_file", || File);
+    };
+    let backend = RhaiBackend::builder().configure(configure).build();
+    let app = App::with(&[("a", &text(1))], backend);
+    committed(app.reload());
+    app.edit("a", &text(2));
+    let named = "File` in the state of a";
+    let report = committed(app.reload());
+    assert!(report.warnings.iter().any(|text| text.contains(named)), "{:?}", report.warnings);
 }

@@ -275,13 +275,12 @@ impl<'a> Draft<'a> {
         let loads = order.iter().map(|name| {
             let load = &self.loads[name];
             let action = if load.live.is_some() { Action::Reload } else { Action::Load };
-            let backend = load.source.backend.clone();
-            Step { module: name.clone(), backend, action, reason: load.reason.clone() }
+            let live = load.live.as_ref().and_then(|live| live.version());
+            Step::new(name, &load.source.backend, action, &load.reason, live)
         });
         let leaving = self.leaving.iter().map(|(name, (instance, reason))| {
             let action = if *reason == Reason::NotRequired { Action::Retire } else { Action::Remove };
-            let backend = instance.source.backend.clone();
-            Step { module: name.clone(), backend, action, reason: reason.clone() }
+            Step::new(name, &instance.source.backend, action, reason, instance.version())
         });
         loads.chain(leaving).collect()
     }

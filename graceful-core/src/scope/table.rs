@@ -33,16 +33,38 @@ pub struct KeyTaken {
     pub owner: Name,
 }
 
-/// The live table of registrations.
+/// The live table of registrations, and those that calls in flight began with.
 #[derive(Default)]
 pub struct Table {
     live: Mutex<Arc<Registrations>>,
+    /// By the last generation that saw it, oldest first.
+    past: Mutex<Vec<(Generation, Arc<Registrations>)>>,
 }
 
 impl Table {
     /// The table as it is now. It never changes; a new one takes its place.
     pub fn snapshot(&self) -> Arc<Registrations> {
         self.live.lock().unwrap().clone()
+    }
+
+    /// The table as `generation` saw it last, or sees it.
+    pub(crate) fn at(&self, generation: Generation) -> Arc<Registrations> {
+        let past = self.past.lock().unwrap();
+        let seen = past.iter().find(|(last, _)| *last >= generation).map(|(_, table)| table.clone());
+        drop(past);
+        seen.unwrap_or_else(|| self.snapshot())
+    }
+
+    /// Keeps `table` for calls that are pinned to `last` or an earlier generation.
+    pub(crate) fn keep(&self, last: Generation, table: Arc<Registrations>) {
+        self.past.lock().unwrap().push((last, table));
+    }
+
+    /// Forgets what nobody sees who began in `oldest` or later.
+    pub(crate) fn forget(&self, oldest: Generation) {
+        let gone: Vec<_> = self.past.lock().unwrap().extract_if(.., |(last, _)| *last < oldest).collect();
+        // Handlers may be dropped with it, and with them handles into VMs: outside of the lock.
+        drop(gone);
     }
 
     /// Makes `change` of it in one step and gives back the table before, to be dropped outside of every lock.

@@ -33,13 +33,17 @@ impl Transaction {
             table.retain(|_, entry| !leaving.contains(&entry.owner));
             table.append(&mut offered);
         };
-        let mut dropped = None;
+        let (base, mut dropped) = (self.base, None);
         let world = &self.world;
         let mut swap = || {
             let mut in_flight = world.in_flight.write().unwrap();
             in_flight.pending.clear();
             in_flight.closing.clear();
-            world.gate.commit(generation, || dropped = Some(world.table.swap(&mut hand_on)));
+            world.gate.commit(generation, || {
+                let before = world.table.swap(&mut hand_on);
+                world.table.keep(base, before.clone());
+                dropped = Some(before);
+            });
         };
         let txns: Vec<_> = staging.txns.values().collect();
         let first = staging.staged.first().map(|instance| &instance.name);

@@ -9,7 +9,7 @@ mod status;
 
 pub use console::{ConsoleFailure, ConsoleReply, ConsoleRequest};
 pub use plan::{PlanReply, PlanStep};
-pub use reload::{Failure, ModuleChange, ReloadReply, ReloadRequest, Summary};
+pub use reload::{Failure, MigrationStep, ModuleChange, ReloadReply, ReloadRequest, Summary};
 pub use status::{HeldReply, LastReloadReply, LeakReply, ModuleReply, StatusReply};
 
 /// The version of every reply's form. It changes when a field changes its meaning or goes away.
@@ -63,6 +63,7 @@ mod tests {
             backend: "lua".into(),
             action: Action::Reload,
             reason: Reason::DependsOn("db".into()),
+            live: Some(Version::new(1, 2, 3)),
         };
         let plan = Plan { base: Generation(3), steps: vec![step], unload: vec![], fingerprint: "f".into() };
         let reply = PlanReply::new(Ok(plan));
@@ -70,6 +71,7 @@ mod tests {
             (reply.steps[0].action.as_str(), reply.steps[0].reason.as_str()),
             ("reload", "depends on db")
         );
+        assert_eq!(reply.steps[0].live.as_deref(), Some("1.2.3"));
         assert_eq!((Outcome::RolledBack.as_str(), Phase::Stage.as_str()), ("rolled_back", "stage"));
     }
 }

@@ -36,6 +36,9 @@ pub struct PlanStep {
     pub action: String,
     /// Why.
     pub reason: String,
+    /// The version that is live; the new one is known once the new code has run.
+    #[serde(default)]
+    pub live: Option<String>,
 }
 
 impl PlanReply {

@@ -37,6 +37,18 @@ pub struct ModuleChange {
     pub old: Option<String>,
     /// The version after.
     pub new: Option<String>,
+    /// The steps by which its state got from the one to the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migration: Vec<MigrationStep>,
+}
+
+/// One step of a migration, in the direction it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationStep {
+    /// The version that the state had.
+    pub from: String,
+    /// The version that it got.
+    pub to: String,
 }
 
 /// A reload, a start or a check that failed.

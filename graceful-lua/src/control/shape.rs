@@ -6,7 +6,7 @@ use mlua::serde::LuaSerdeExt;
 use mlua::serde::SerializeOptions as Options;
 use mlua::{FromLua, Lua, Table};
 
-/// `{reload, outcome, generation, modules = {{module, action, reason, old, new}}, phases = {{phase, took}},
+/// `{reload, outcome, generation, modules = {{module, action, reason, old, new, migration}}, phases = {{phase, took}},
 /// pause, warnings}`; times in seconds.
 pub(super) fn report(lua: &Lua, report: &Report) -> mlua::Result<Table> {
     let table = Table::from_lua(lua.to_value_with(report, options())?, lua)?;
@@ -18,7 +18,7 @@ pub(super) fn report(lua: &Lua, report: &Report) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// `{base, steps = {{module, backend, action, reason}}, unload, fingerprint}`.
+/// `{base, steps = {{module, backend, action, reason, live}}, unload, fingerprint}`.
 pub(super) fn plan(lua: &Lua, plan: &Plan) -> mlua::Result<Table> {
     Table::from_lua(lua.to_value_with(plan, options())?, lua)
 }

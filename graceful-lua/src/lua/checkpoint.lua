@@ -2,18 +2,39 @@
 -- shallow copy of it and its metatable. Identity, aliases and cycles need nothing more.
 local getmeta, setmeta, is_foreign = ...
 local next, rawget, rawset, rawequal, type = next, rawget, rawset, rawequal, type
+local tostring = tostring
 
-local function shallow(table)
+local function shallow(of)
     local into, count = {}, 0
-    for key, value in next, table do
+    for key, value in next, of do
         into[key] = value
         count = count + 1
     end
     return into, count
 end
 
+-- The places of what no copy can bring back: a few of them, by name.
+local function places(state, borders, is_foreign)
+    local seen, todo, found = { [state] = true }, { { state, '' } }, {}
+    while #todo > 0 do
+        local at = todo[#todo]
+        todo[#todo] = nil
+        for key, value in next, at[1] do
+            local kind = type(value)
+            local name = (type(key) == 'string' or type(key) == 'number') and tostring(key) or '?'
+            if kind == 'table' and not seen[value] and not borders[value] then
+                seen[value] = true
+                todo[#todo + 1] = { value, at[2] .. name .. '.' }
+            elseif kind == 'userdata' and #found < 8 and is_foreign(value) then
+                found[#found + 1] = at[2] .. name
+            end
+        end
+    end
+    return found
+end
+
 -- Follows tables only, and none in `borders`: those belong to other modules or to all. Returns the copies,
--- and which kind of thing was met that no copy can bring back; or nil if there are more than `most` entries.
+-- and where things were met that no copy can bring back; or nil if there are more than `most` entries.
 local function copy(state, borders, most)
     local copies, todo, last, total, foreign = {}, { state }, 1, 0, false
     local function visit(value)
@@ -42,7 +63,7 @@ local function copy(state, borders, most)
             visit(value)
         end
     end
-    return copies, foreign
+    return copies, foreign and places(state, borders, is_foreign) or {}
 end
 
 local function restore(copies)

@@ -146,6 +146,8 @@ pub fn ver_06_reports_and_events_show_the_chain<S: Subject>() {
     needs!(S: registers, migrates);
     let app = start::<S>(counter(1));
     app.edit(counter(3));
+    let plan = app.plan().expect("a plan");
+    assert_eq!(plan.steps[0].live, Some(Version::new(1, 0, 0)), "what is new is known once it has run");
     let report = app.must_reload();
     let module = &report.modules[0];
     assert_eq!(
