@@ -832,5 +832,10 @@ fn tx_03_a_call_through_a_typed_handle_that_keeps_the_vm_does_not_hang_the_reloa
     stop.store(true, Ordering::SeqCst);
     assert_eq!(spins.join().unwrap(), 1);
     assert!(format!("{error:?}").contains("main"), "{error:?}");
-    app.reload().unwrap();
+    // The one that was given up for hung has to end first.
+    let mended = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        app.reload().is_ok()
+    });
+    assert!(mended);
 }
