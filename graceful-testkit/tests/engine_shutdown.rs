@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::*;
-use graceful_testkit::TokioClock;
+use graceful_testkit::op::{note, ret, set, sleep, state};
+use graceful_testkit::{App, FakeSubject, Script, TokioClock};
 
 /// How it ends.
 #[derive(Clone, Copy, Debug)]
@@ -177,4 +178,50 @@ impl Lifecycle for Hanging {
         self.0.lock().unwrap().push("in".into());
         std::future::pending().await
     }
+}
+
+/// A reload that waits at every place: one module is replaced, one comes, one goes.
+fn eventful() -> App {
+    let noted = |name: &str| {
+        let init = [sleep(3), note(format!("init {name}"))];
+        Script::new(name).init(init).finalize([sleep(3), note(format!("finalize {name}"))])
+    };
+    let web = || noted("web").before_reload([sleep(3)]).after_reload([sleep(3), set("n", 2)]);
+    let app = App::of::<FakeSubject>().module(web().requires("gone").function("n", [ret(state("n"))]));
+    let app = app.module(noted("gone")).start();
+    app.edit(web().requires("new").top([sleep(3)]).function("n", [ret(state("n"))]));
+    app.edit(noted("new").top([sleep(3)]));
+    app.remove("gone");
+    app
+}
+
+#[test]
+fn shut_02_at_any_moment_of_a_reload_each_init_has_one_finalize() {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for moment in 0..40 {
+        let app = eventful();
+        let reload = app.begin_reload();
+        app.time().pass(Duration::from_millis(moment));
+        let report = app.time().block_on(app.engine().shutdown(ShutdownOptions::default()));
+        assert!(report.is_clean(), "at {moment} ms: {report:?}");
+        let reloaded = reload.join();
+        outcomes
+            .insert(reloaded.as_ref().map_or_else(|error| error.code().0, |report| report.outcome.as_str()));
+        let notes = app.trace().notes();
+        for name in ["web", "gone", "new"] {
+            let count = |what: &str| notes.iter().filter(|note| **note == format!("{what} {name}")).count();
+            assert_eq!(count("init"), count("finalize"), "{name} at {moment} ms: {notes:?}");
+            assert!(count("init") <= 1, "{name} at {moment} ms: {notes:?}");
+        }
+        assert_eq!(app.engine().world().gate.leases().len(), 0, "at {moment} ms");
+        // What left in a reload that committed was finalized by it, and not once more.
+        let gone_first = notes.iter().position(|note| note == "finalize gone")
+            < notes.iter().position(|note| note == "finalize web");
+        assert_eq!(gone_first, reloaded.is_ok(), "at {moment} ms: {notes:?}");
+    }
+    assert_eq!(
+        outcomes.into_iter().collect::<Vec<_>>(),
+        ["GR0119", "committed"],
+        "moments of both kinds are in it"
+    );
 }
