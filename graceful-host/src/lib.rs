@@ -55,3 +55,8 @@ pub use topics::{Message, Topics};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The programs in the page on migrations.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/migrations.md")]
+struct Migrations;

@@ -1,4 +1,4 @@
-//! What scripts ask of the engine: `graceful.reload`, `plan`, `unregister_module`, `modules`.
+//! What scripts ask of the engine: `graceful.reload`, `plan`, `unregister_module`, `modules`, `shutdown`.
 
 mod options;
 mod shape;
@@ -11,7 +11,7 @@ use graceful_core::{CallError, Lease, LeaseKind, Name, ReloadError, ReloadOption
 use mlua::{Error, Function, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataRef, Value};
 use tokio::sync::oneshot;
 
-use crate::caller::{Ties, running_kind};
+use crate::caller::{Ties, defer, running_kind};
 use crate::ground::coroutine;
 use crate::vm::Vm;
 
@@ -54,11 +54,13 @@ pub(crate) fn functions(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Table> {
     })?;
     let reading = lua.create_function(|_, given: Value| Ok(Asked(options::reload(&given)?)))?;
     let removing = lua.create_function(|_, (name, given): (Value, Value)| removing(&name, &given))?;
-    let modules = lua.create_function(move |lua, ()| shape::modules(lua, &*ties.world()?))?;
+    let reach = ties.clone();
+    let modules = lua.create_function(move |lua, ()| shape::modules(lua, &*reach.world()?))?;
+    let shutdown = lua.create_function(move |_, given: Value| shutdown(&ties, &given))?;
     let refused = lua.create_function(|lua, ()| shape::refused(lua, &ReloadErrorKind::Nested))?;
     let isyieldable: Function = coroutine(lua)?.raw_get("isyieldable")?;
     let chunk = lua.load(include_str!("lua/control.lua")).set_name("=graceful");
-    chunk.call((kind, reload, queue, plan, reading, removing, modules, refused, isyieldable))
+    chunk.call((kind, reload, queue, plan, reading, removing, modules, refused, isyieldable, shutdown))
 }
 
 fn stopped() -> Error {
@@ -126,6 +128,15 @@ fn queue(lua: &Lua, ties: &Ties, options: ReloadOptions) -> mlua::Result<Table> 
     })?;
     ticket.raw_set("result", result)?;
     Ok(ticket)
+}
+
+/// Begins to shut the engine down; nobody waits for it, for it waits for the call that asked. In a reload it
+/// begins with the commit.
+fn shutdown(ties: &Ties, given: &Value) -> mlua::Result<bool> {
+    let options = options::shutdown(given)?;
+    let control = ties.vm()?.control().ok_or_else(stopped)?;
+    defer(move || drop(control.shutdown(options)));
+    Ok(true)
 }
 
 /// Looks for no other change on the way.

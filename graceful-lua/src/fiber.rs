@@ -63,12 +63,10 @@ pub(crate) fn factory(lua: &Lua, ties: &Ties) -> mlua::Result<Function> {
 /// Sleeping, waiting and the time, the same for every instance.
 fn waiting(lua: &Lua, ties: &Ties, into: &Table) -> mlua::Result<()> {
     let reach = ties.clone();
-    let sleep = lua.create_async_function(move |_, seconds: f64| {
-        let (duration, world) = (Duration::try_from_secs_f64(seconds), reach.world());
+    let sleep = lua.create_async_function(move |_, seconds: Value| {
+        let (duration, world) = (pause(&seconds), reach.world());
         async move {
-            let duration = duration
-                .map_err(|_| Error::runtime(format!("fiber.sleep: {seconds} is not a number of seconds")))?;
-            world?.clock.sleep(duration).await;
+            world?.clock.sleep(duration?).await;
             Ok(())
         }
     })?;
@@ -87,6 +85,19 @@ fn waiting(lua: &Lua, ties: &Ties, into: &Table) -> mlua::Result<()> {
     into.raw_set("clock", lua.create_function(move |_, ()| Ok(reach.world()?.clock.now().as_secs_f64()))?)?;
     let time = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     into.raw_set("time", lua.create_function(move |_, ()| Ok(time()))?)
+}
+
+fn pause(seconds: &Value) -> mlua::Result<Duration> {
+    let seconds = match seconds {
+        Value::Integer(seconds) => *seconds as f64,
+        Value::Number(seconds) => *seconds,
+        other => {
+            let got = other.type_name();
+            return Err(Error::runtime(format!("fiber.sleep: expected a number of seconds, got {got}")));
+        }
+    };
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| Error::runtime(format!("fiber.sleep: {seconds} is not a number of seconds")))
 }
 
 /// What is done to fibers, the same for every instance.

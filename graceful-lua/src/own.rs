@@ -18,7 +18,15 @@ const OWNED: &str = "graceful.owned";
 /// The `own` of `record`.
 pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
     let record = record.clone();
-    lua.create_function(move |lua, (key, value, release): (String, Value, Function)| {
+    lua.create_function(move |lua, (key, value, release): (Value, Value, Value)| {
+        let wrong = |wanted: &str, got: &Value| {
+            Err(mlua::Error::runtime(format!("own: expected {wanted}, got {}", got.type_name())))
+        };
+        let (Value::String(_) | Value::Integer(_) | Value::Number(_)) = key else {
+            return wrong("a key", &key);
+        };
+        let Value::Function(release) = release else { return wrong("a function that releases it", &release) };
+        let key = key.to_string()?;
         let scope = record.scope().ok_or_else(|| mlua::Error::runtime("own: the module is gone"))?;
         let owned: Table = match lua.named_registry_value(OWNED)? {
             Value::Table(owned) => owned,

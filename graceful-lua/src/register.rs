@@ -66,7 +66,7 @@ fn register(lua: &Lua, record: &Arc<Record>, name: &Value, opts: &Value) -> mlua
     if record.draft().is_none() {
         return Ok(Err("register_module is called while its module loads, not later".into()));
     }
-    let (registration, hooks, steps) = match check(lua, record, opts)? {
+    let (registration, hooks, steps) = match check(lua, opts)? {
         Err(text) => return Ok(Err(format!("module `{}`, {text}", record.source.name))),
         Ok(checked) => checked,
     };
@@ -116,7 +116,7 @@ fn check_name(record: &Record, name: &Value) -> Result<(), String> {
 type Options = Result<(Registration, Table, Table), String>;
 
 /// The options; the hooks among them by their first names, and the functions of the migrations' steps.
-fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
+fn check(lua: &Lua, opts: &Value) -> mlua::Result<Options> {
     let (hooks, steps) = (lua.create_table()?, lua.create_table()?);
     let mut registration = Registration::default();
     let opts = match opts {
@@ -137,7 +137,7 @@ fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
             }
             continue;
         }
-        if let Err(text) = option(record, &key, &value, &mut registration, &hooks)? {
+        if let Err(text) = option(&key, &value, &mut registration, &hooks)? {
             return Ok(Err(text));
         }
     }
@@ -151,7 +151,6 @@ fn check(lua: &Lua, record: &Record, opts: &Value) -> mlua::Result<Options> {
 }
 
 fn option(
-    record: &Record,
     key: &str,
     value: &Value,
     registration: &mut Registration,
@@ -196,15 +195,13 @@ fn option(
             }
         }
         unknown => {
-            let nearest = nearest(unknown).map(near::meant).unwrap_or_default();
-            return Ok(Err(format!("unknown option `{unknown}`{nearest} ({})", record.source.origin)));
+            let all = || HOOKS.iter().chain(&OTHERS).copied();
+            let known = || format!("; there are: {}", all().collect::<Vec<_>>().join(", "));
+            let near = near::nearest(unknown, all()).map_or_else(known, near::meant);
+            return Ok(Err(format!("unknown option `{unknown}`{near}")));
         }
     }
     Ok(Ok(()))
-}
-
-fn nearest(unknown: &str) -> Option<&'static str> {
-    near::nearest(unknown, HOOKS.iter().chain(&OTHERS).copied())
 }
 
 /// `init` ran to its end: if the start fails after this, `finalize` undoes it.

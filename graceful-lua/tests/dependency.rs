@@ -118,7 +118,7 @@ fn reg_07_the_example_before_its_typo_was_mended_is_told_what_was_meant() {
     let source = std::error::Error::source(&*error.kind).unwrap().to_string();
     assert_eq!(
         source,
-        "my_dependency.lua:11: module `my_dependency`, unknown option `finilize`, did you mean `finalize`? (my_dependency.lua)"
+        "my_dependency.lua:11: module `my_dependency`, unknown option `finilize`, did you mean `finalize`?"
     );
     assert_eq!(app.fibers(), before);
     app.put("my_dependency", &LIBRARY.replace("= mod.version\n", "= mod.version,\n"));

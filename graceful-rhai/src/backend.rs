@@ -11,7 +11,8 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    compile, failure, fiber, graceful, http, limits::Limits, log, progress, registration, semver, state,
+    clock, compile, failure, fiber, graceful, http, limits::Limits, log, progress, registration, semver,
+    state,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -52,8 +53,8 @@ pub struct RhaiBuilder {
 
 impl RhaiBuilder {
     /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its
-    /// `on_progress` and `on_var` callbacks and its default tag are replaced; four modules are added to it:
-    /// `graceful`, `fiber`, `http`, `log`.
+    /// `on_progress` and `on_var` callbacks and its default tag are replaced; five modules are added to it:
+    /// `graceful`, `fiber`, `http`, `log`, `clock`.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
         self
@@ -95,6 +96,7 @@ impl RhaiBuilder {
         let builtin: BTreeMap<&'static str, Shared<Module>> =
             compile::BUILTIN.into_iter().zip(named.map(Shared::new)).collect();
         engine.register_static_module("log", log::module().into());
+        engine.register_static_module("clock", clock::module().into());
         for (name, module) in &builtin {
             engine.register_static_module(*name, module.clone());
         }

@@ -21,7 +21,8 @@ pub(crate) fn module() -> Module {
     module.set_native_fn("me", |cx: NativeCallContext| Ok(here(&cx)?.object()));
     module.set_native_fn("reload", |cx: NativeCallContext| placed(&cx, reload(&cx, Map::new())));
     module.set_native_fn("reload", |cx: NativeCallContext, options: Map| placed(&cx, reload(&cx, options)));
-    module.set_native_fn("plan", |cx: NativeCallContext| placed(&cx, plan(&cx)));
+    module.set_native_fn("plan", |cx: NativeCallContext| placed(&cx, plan(&cx, &Map::new())));
+    module.set_native_fn("plan", |cx: NativeCallContext, options: Map| placed(&cx, plan(&cx, &options)));
     module.set_native_fn("unregister_module", |cx: NativeCallContext, name: ImmutableString| {
         placed(&cx, unregister(&cx, &name, false))
     });
@@ -31,6 +32,8 @@ pub(crate) fn module() -> Module {
             placed(&cx, options::removal(&options).and_then(|force| unregister(&cx, &name, force)))
         },
     );
+    module.set_native_fn("shutdown", |cx: NativeCallContext| placed(&cx, shutdown(&cx, &Map::new())));
+    module.set_native_fn("shutdown", |cx: NativeCallContext, given: Map| placed(&cx, shutdown(&cx, &given)));
     module.set_native_fn("modules", |cx: NativeCallContext| {
         Ok(shape::modules(&*here(&cx)?.runtime.world().map_err(fail)?))
     });
@@ -73,6 +76,19 @@ fn run(cx: &NativeCallContext, options: ReloadOptions) -> Thrown<Dynamic> {
     }
 }
 
+/// Begins to shut the engine down; nobody waits for it, for it waits for the call that asked. In a reload it
+/// begins with the commit.
+fn shutdown(cx: &NativeCallContext, given: &Map) -> Thrown<bool> {
+    let (unit, options) = (here(cx)?, options::shutdown(given)?);
+    let control = unit.runtime.control().map_err(fail)?;
+    let begin = move || drop(control.shutdown(options));
+    match Lease::current_intents() {
+        Some(_) => unit.scope().map_err(fail)?.defer(begin),
+        None => begin(),
+    }
+    Ok(true)
+}
+
 /// Whether a top level runs; in a hook a reload is an error.
 fn refused() -> Thrown<bool> {
     let Some(lease) = Lease::current().filter(Lease::is_transactional) else { return Ok(false) };
@@ -82,11 +98,12 @@ fn refused() -> Thrown<bool> {
     Err(fail(Failure::nested()))
 }
 
-/// `graceful::plan()`: what a reload would do.
-fn plan(cx: &NativeCallContext) -> Thrown<Dynamic> {
+/// `graceful::plan(#{ force: true })`: what such a reload would do.
+fn plan(cx: &NativeCallContext, options: &Map) -> Thrown<Dynamic> {
+    let options = options::reload(options)?;
     let runtime = here(cx)?.runtime.clone();
     let (world, control) = (runtime.world().map_err(fail)?, runtime.control().map_err(fail)?);
-    let made = spawned(&*world.clock, control.plan(ReloadOptions::default())).map_err(stopped)?;
+    let made = spawned(&*world.clock, control.plan(options)).map_err(stopped)?;
     made.map(|plan| shape::plan(&plan)).map_err(|error| fail(Failure::from(&error)))
 }
 

@@ -1,7 +1,7 @@
 //! Rhai modules for graceful: hot reload as a transaction for programs that embed Rhai.
 //!
 //! A [`RhaiBackend`] is put into a `graceful_core::Engine`; a module is a Rhai file. `graceful`, `fiber`,
-//! `http` and `log` are always there:
+//! `http`, `log` and `clock` are always there:
 //!
 //! ```text
 //! import "catalog" as catalog;              // run once, whoever imports it, in whatever language it is
@@ -57,6 +57,7 @@
 // words
 mod limits;
 mod failure;
+mod near;
 mod semver;
 // one access at a time
 mod cell;
@@ -90,6 +91,7 @@ mod register;
 mod fiber;
 mod http;
 mod log;
+mod clock;
 mod own;
 mod options;
 mod shape;

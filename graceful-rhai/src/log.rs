@@ -2,6 +2,7 @@
 
 use rhai::{Dynamic, Module, NativeCallContext};
 
+use crate::error;
 use crate::failure::Thrown;
 use crate::unit::here;
 
@@ -14,12 +15,13 @@ pub(crate) fn module() -> Module {
             module.set_native_fn($name, |cx: NativeCallContext, text: Dynamic| -> Thrown<()> {
                 let unit = here(&cx)?;
                 let text = text.to_string();
-                tracing::$macro!(target: "graceful::script", module = %unit.name, "{text}");
+                let place = error::place(&unit.program.source.origin, cx.call_position());
+                tracing::$macro!(target: "graceful::script", module = %unit.name, %place, "{text}");
                 Ok(())
             });
         )* };
     }
-    level!("error" => error, "warn" => warn, "info" => info, "debug" => debug, "trace" => trace);
+    level!("error" => error, "warn" => warn, "info" => info, "verbose" => debug, "debug" => debug, "trace" => trace);
     module.build_index();
     module
 }

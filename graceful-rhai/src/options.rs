@@ -1,11 +1,13 @@
 //! The options of a reload, as scripts give them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use graceful_core::{DrainPolicy, Name, OnBusy, ReloadOptions, Value};
+use graceful_core::{DrainPolicy, Name, OnBusy, ReloadOptions, ShutdownOptions, Value};
 use rhai::{Dynamic, Map};
 
 use crate::failure::{Thrown, thrown};
+use crate::near::nearest;
 use crate::value::to_value;
 
 const KNOWN: [&str; 8] =
@@ -44,6 +46,26 @@ pub(crate) fn reload(given: &Map) -> Thrown<ReloadOptions> {
     Ok(options)
 }
 
+/// `shutdown(#{ drain: 5, finalize: 2, reload: 4 })`, in seconds.
+pub(crate) fn shutdown(given: &Map) -> Thrown<ShutdownOptions> {
+    let mut options = ShutdownOptions::default();
+    for (key, value) in read("shutdown", given, &["drain", "finalize", "reload"])? {
+        let seconds = match &value {
+            Value::Int(seconds) => Some(*seconds as f64),
+            Value::Float(seconds) => Some(*seconds),
+            _ => None,
+        };
+        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let duration = Some(duration.ok_or_else(|| wrong("shutdown", &key, "a number of seconds", &value))?);
+        match key.as_str() {
+            "drain" => options.drain = duration,
+            "finalize" => options.finalize = duration,
+            _ => options.reload = duration,
+        }
+    }
+    Ok(options)
+}
+
 /// `unregister_module(name, #{ force: true })`.
 pub(crate) fn removal(given: &Map) -> Thrown<bool> {
     let of = "unregister_module";
@@ -53,7 +75,9 @@ pub(crate) fn removal(given: &Map) -> Thrown<bool> {
 
 fn read(of: &str, given: &Map, known: &[&str]) -> Thrown<Vec<(String, Value)>> {
     if let Some(key) = given.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(thrown(format!("{of}: unknown option `{key}`; there are: {}", known.join(", "))));
+        let near = nearest(key, known.iter().copied()).map(|known| format!(", did you mean `{known}`?"));
+        let near = near.unwrap_or_else(|| format!("; there are: {}", known.join(", ")));
+        return Err(thrown(format!("{of}: unknown option `{key}`{near}")));
     }
     let plain = |value: &Dynamic| to_value(value).map_err(|reason| thrown(format!("{of}: {reason}")));
     given.iter().map(|(key, value)| Ok((key.to_string(), plain(value)?))).collect()
@@ -99,9 +123,10 @@ mod tests {
         assert_eq!((options.on_busy, options.drain), (OnBusy::Wait, DrainPolicy::Cancel));
         assert_eq!(read("#{}").unwrap().on_busy, OnBusy::Join);
         let told = |script: &str| read(script).unwrap_err();
+        assert_eq!(told("#{ forced: true }"), "reload: unknown option `forced`, did you mean `force`?");
         assert_eq!(
-            told("#{ forced: true }"),
-            "reload: unknown option `forced`; there are: force, changed, load, remove, on_busy, drain, check, forgive_before_reload"
+            told("#{ colour: true }"),
+            "reload: unknown option `colour`; there are: force, changed, load, remove, on_busy, drain, check, forgive_before_reload"
         );
         assert_eq!(told("#{ force: 1 }"), "reload: option `force` wants a boolean, got integer");
         assert_eq!(

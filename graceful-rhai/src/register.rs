@@ -7,6 +7,7 @@ use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
 use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed};
+use crate::near::nearest;
 use crate::registration::{Object, Registration};
 use crate::steps::Steps;
 use crate::unit::{Unit, here};
@@ -161,32 +162,7 @@ fn known(unit: &Unit, option: &str) -> Result<(), String> {
     if all().any(|known| known == option) {
         return Ok(());
     }
-    let nearest = all().min_by_key(|known| distance(known, option)).unwrap_or_default();
-    Err(format!("module `{}`: unknown option `{option}`, did you mean `{nearest}`?", unit.name))
-}
-
-/// How many letters to change, add or drop to get from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let changed = corner + usize::from(a != *b);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[to.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_nearest_word_is_the_one_with_the_fewest_changes() {
-        assert_eq!(super::distance("finalize", "finilize"), 1);
-        assert_eq!(super::distance("init", "initial"), 3);
-        assert_eq!(super::distance("drain", "drain"), 0);
-    }
+    let near = nearest(option, all()).map(|known| format!(", did you mean `{known}`?"));
+    let near = near.unwrap_or_else(|| format!("; there are: {}", all().collect::<Vec<_>>().join(", ")));
+    Err(format!("module `{}`: unknown option `{option}`{near}", unit.name))
 }

@@ -12,6 +12,7 @@ use graceful_core::Clock;
 use tokio::sync::oneshot;
 
 pub use manual::ManualClock;
+pub(crate) use real::IDLE;
 pub use real::TokioClock;
 
 /// Which clock a subject runs on.

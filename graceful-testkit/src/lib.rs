@@ -30,9 +30,11 @@ pub mod scenario;
 pub mod conformance;
 pub mod planted;
 pub mod sim;
+pub mod endurance;
 
 pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
 pub use dialect::Dialect;
+pub use endurance::Endurance;
 pub use fake::{Fake, FakeBackend, FakeSubject};
 pub use native::NativeSubject;
 pub use scenario::{App, AppBuilder};

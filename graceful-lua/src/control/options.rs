@@ -1,8 +1,9 @@
 //! The options of a reload, as scripts give them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use graceful_core::{DrainPolicy, Name, OnBusy, ReloadOptions, Value};
+use graceful_core::{DrainPolicy, Name, OnBusy, ReloadOptions, ShutdownOptions, Value};
 use mlua::Error;
 
 use crate::near::{meant, nearest};
@@ -40,6 +41,26 @@ pub(super) fn reload(given: &mlua::Value) -> mlua::Result<ReloadOptions> {
                     _ => return Err(wrong("reload", &key, "`abort` or `cancel`", &value)),
                 }
             }
+        }
+    }
+    Ok(options)
+}
+
+/// `shutdown{drain = 5, finalize = 2, reload = 4}`, in seconds.
+pub(super) fn shutdown(given: &mlua::Value) -> mlua::Result<ShutdownOptions> {
+    let mut options = ShutdownOptions::default();
+    for (key, value) in map("shutdown", given, &["drain", "finalize", "reload"])? {
+        let seconds = match &value {
+            Value::Int(seconds) => Some(*seconds as f64),
+            Value::Float(seconds) => Some(*seconds),
+            _ => None,
+        };
+        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let duration = Some(duration.ok_or_else(|| wrong("shutdown", &key, "a number of seconds", &value))?);
+        match key.as_str() {
+            "drain" => options.drain = duration,
+            "finalize" => options.finalize = duration,
+            _ => options.reload = duration,
         }
     }
     Ok(options)

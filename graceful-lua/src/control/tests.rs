@@ -168,6 +168,44 @@ fn plan_and_modules_are_tables() {
 }
 
 #[test]
+fn shut_01_a_call_asks_for_the_shutdown_and_ends_before_it() {
+    let module = |name: &str| {
+        format!(
+            "require('graceful').register_module('{name}', {{ finalize = function() say('{name}') end }})"
+        )
+    };
+    let app = format!(
+        "require 'dep' local graceful, fiber = require 'graceful', require 'fiber' {}
+        return {{
+            leave = function() local said = graceful.shutdown{{ drain = 1.5 }} fiber.sleep(1) say('left') return said end,
+            wrong = function() graceful.shutdown{{ drain = 'x' }} end,
+            n = function() return 1 end,
+        }}",
+        module("app")
+    );
+    let bench = Bench::app("return {}");
+    let said: std::sync::Arc<std::sync::Mutex<Vec<String>>> = Default::default();
+    let into = said.clone();
+    let say = move |_: &mlua::Lua, text: String| {
+        into.lock().unwrap().push(text);
+        Ok(())
+    };
+    bench.lua.globals().set("say", bench.lua.create_function(say).unwrap()).unwrap();
+    bench.put("dep", &module("dep"));
+    bench.put("app", &app);
+    bench.reload();
+    let wrong = bench.call("wrong").unwrap_err().to_string();
+    assert_eq!(wrong, "app.lua:4: shutdown: option `drain` wants a number of seconds, got `x`");
+    bench.put("app", &app.replace("return {", "graceful.shutdown() error('no') return {"));
+    bench.try_reload().unwrap_err();
+    assert_eq!(bench.call("n").unwrap(), 1.into());
+    assert_eq!(bench.call("leave").unwrap(), true.into());
+    bench.pass(100);
+    assert_eq!(said.lock().unwrap().clone(), ["left", "app", "dep"]);
+    assert_eq!(bench.call("n").unwrap_err().code().to_string(), "GR0207");
+}
+
+#[test]
 fn reg_09_a_module_that_is_required_is_unregistered_by_force_only() {
     let bench = bench(
         "require 'dep'

@@ -1,5 +1,5 @@
 -- What `require('graceful')` gives for asking the engine.
-local where, reload, queue, plan, reading, removing, modules, refused, isyieldable = ...
+local where, reload, queue, plan, reading, removing, modules, refused, isyieldable, shutdown = ...
 local error = error
 
 -- A refusal or a failure is thrown: a table with `code`, `message`, `module`, `place`, `phase`.
@@ -13,7 +13,7 @@ local function ask(asked)
     return queue(asked)
 end
 
-local control = { modules = modules }
+local control = { modules = modules, shutdown = shutdown }
 
 function control.reload(options)
     local asked = reading(options)

@@ -8,6 +8,9 @@ use futures_util::future::BoxFuture;
 use graceful_core::Clock;
 use tokio::runtime::{Builder, Runtime};
 
+/// How long a thread for work that blocks stays when there is none.
+pub(crate) const IDLE: Duration = Duration::from_millis(500);
+
 /// A clock on a tokio runtime of its own.
 pub struct TokioClock {
     start: Instant,
@@ -20,7 +23,9 @@ impl TokioClock {
     /// # Panics
     /// If the runtime cannot be built.
     pub fn new() -> Arc<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let mut runtime = Builder::new_multi_thread();
+        runtime.worker_threads(2).enable_all().thread_keep_alive(IDLE);
+        let runtime = runtime.build();
         Arc::new(Self { start: Instant::now(), runtime: Some(runtime.expect("a runtime can be built")) })
     }
 
