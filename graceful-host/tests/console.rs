@@ -32,7 +32,7 @@ async fn reg_12_dofile_of_the_examples_app_reloads_its_library() {
     assert_eq!(ask(&app, versions).await.values, ["\"1.1.0\""]);
     app.edit("my_dependency.lua", "finalize", "finilize");
     let failure = ask(&app, "dofile('main.lua')").await.failure.unwrap();
-    assert_eq!(failure.code, "GR0302");
+    assert_eq!(failure.code, "GR0305");
     assert!(failure.message.contains("did you mean `finalize`?"), "{failure:?}");
     assert!(running.stop().await);
 }

@@ -63,12 +63,23 @@ impl From<&CallError> for ConsoleFailure {
             CallError::Script(script) => Some(script),
             _ => None,
         };
+        let message = script.map_or_else(|| error.to_string(), |script| script.message.clone());
+        // A reload that failed throws its own code, which says more than that something was thrown.
+        let (code, message) = match message.split_once(": ").filter(|(code, _)| is_code(code)) {
+            Some((code, message)) => (code.to_owned(), message.to_owned()),
+            None => (error.code().to_string(), message),
+        };
         Self {
-            code: error.code().to_string(),
-            message: script.map_or_else(|| error.to_string(), |script| script.message.clone()),
+            code,
+            message,
             place: script.and_then(|script| script.place.clone()).map(Box::new),
             source_line: script.and_then(|script| script.source_line.clone()),
             traceback: script.and_then(|script| script.traceback.clone()),
         }
     }
+}
+
+fn is_code(text: &str) -> bool {
+    text.strip_prefix("GR")
+        .is_some_and(|number| number.len() == 4 && number.bytes().all(|b| b.is_ascii_digit()))
 }
