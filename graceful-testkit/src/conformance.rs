@@ -186,6 +186,8 @@ macro_rules! conformance {
                 ver_02_calls_wait_while_the_state_is_on_its_way,
                 st_02_a_migration_keeps_aliases,
                 scope_03_a_kept_task_goes_on_after_a_migration,
+                ver_02_a_step_sees_what_its_code_sees,
+                st_03_a_migration_loses_no_write_of_a_kept_task,
                 ver_02_a_round_trip_shows_what_a_migration_loses;
             migrate_undo: ver_05_a_failing_migration_rolls_everything_back,
                 ver_05_a_migration_is_undone_when_something_fails_after_it,

@@ -1,9 +1,11 @@
 //! VER-02: what a migration makes of a state. With ST-02 and SCOPE-03, as far as they are about migrations.
 
+use std::time::Duration;
+
 use graceful_core::{Outcome, Value};
 
 use super::ver::{counter, look, start};
-use super::{in_order, says};
+use super::{in_order, says, words};
 use crate::op::*;
 use crate::{App, Script, Subject};
 
@@ -214,4 +216,51 @@ pub fn ver_02_a_round_trip_shows_what_a_migration_loses<S: Subject>() {
     let refused = |version: &str| app.round_trip("counter", version, &record).unwrap_err().to_string();
     assert!(refused("4.0.0").contains("later than the module's 3.0.0"), "{}", refused("4.0.0"));
     assert!(refused("0.9.0").contains("no migration leads from 0.9.0 to 3.0.0"), "{}", refused("0.9.0"));
+}
+
+/// VER-02: a step is code of its module and runs like a hook: up sees the new modules, down the old ones, and a
+/// reload that it asks for is refused.
+pub fn ver_02_a_step_sees_what_its_code_sees<S: Subject>() {
+    needs!(S: registers, migrates, plain, deferred);
+    let db = |tag: &str| Script::plain("db").function("get", [ret(tag)]);
+    let asks = [set("seen", call("db", "get"))];
+    let web = |version: &str| {
+        let script = Script::new("web").version(version).function("look", [ret(list([state("seen")]))]);
+        script.up("1.0.0", "2.0.0", asks.clone()).down("1.0.0", "2.0.0", asks.clone())
+    };
+    let app = App::of::<S>().module(web("1.0.0")).module(db("one")).start();
+    app.edit(db("two"));
+    app.edit(web("2.0.0"));
+    app.must_reload();
+    assert_eq!(app.ask("web", "look"), words(["two"]));
+    app.edit(db("three"));
+    app.edit(web("1.0.0"));
+    app.must_reload();
+    assert_eq!(app.ask("web", "look"), words(["two"]), "the way down is code of the version that is left");
+    if S::capabilities().reloads {
+        app.edit(web("2.0.0").up("1.0.0", "2.0.0", [Op::Reload]));
+        app.must_reload();
+        assert!(app.take_notes().contains(&"reload GR0116".to_owned()));
+    }
+}
+
+/// ST-03: the module stands still while its state is on its way, so that no write is lost.
+pub fn st_03_a_migration_loses_no_write_of_a_kept_task<S: Subject>() {
+    needs!(S: registers, migrates, tasks, handover, waits);
+    let ticks = |script: Script| script.function("ticks", [ret(state("ticks"))]);
+    let first = ticks(counter(1)).top([keep_task("task", [sleep(1), inc("ticks"), note("tick")])]);
+    let app = start::<S>(first);
+    app.until_noted("tick");
+    let two = ticks(counter(2)).up("1.0.0", "2.0.0", [note("up"), wait("go"), set("frozen", state("ticks"))]);
+    app.edit(two.function("frozen", [ret(state("frozen"))]));
+    let reload = app.begin_reload();
+    app.until_noted("up");
+    let ticked = || app.trace().notes().iter().filter(|note| *note == "tick").count();
+    let before = ticked();
+    app.time().pass(Duration::from_millis(30));
+    assert_eq!(ticked(), before, "the task stands still");
+    app.open("go");
+    reload.join().expect("it migrates");
+    let frozen = app.ask("counter", "frozen").as_int().unwrap_or_default();
+    app.until("tick of the task", || app.ask("counter", "ticks").as_int().unwrap_or_default() > frozen);
 }
