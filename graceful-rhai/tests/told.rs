@@ -64,7 +64,7 @@ fn reg_06_a_name_that_is_not_the_files_says_both() {
 }
 
 #[test]
-fn obs_01_the_time_is_the_systems_and_the_hosts() {
+fn the_time_is_the_systems_and_the_hosts() {
     let app = App::start(&[(
         "a",
         "fn time() { clock::time() > 1.7e9 && clock::realtime() >= 1.7e9 }
