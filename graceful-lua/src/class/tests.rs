@@ -115,3 +115,71 @@ fn a_metatable_of_a_class_follows_the_code_too() {
     bench.reload();
     assert_eq!(bench.call("call").unwrap(), "two".into());
 }
+
+#[test]
+fn st_07_a_migration_keeps_objects_in_their_class() {
+    let text = |version: &str, word: &str, migrations: &str| {
+        format!(
+            "local graceful = require 'graceful'
+            local Account = graceful.class('Account')
+            function Account:say() return '{word} ' .. self.n end
+            state = graceful.register_module('app', {{ version = '{version}', {migrations}
+                init = function(mod) mod.state.account = setmetatable({{ n = 1 }}, Account) end,
+            }}).state
+            return {{
+                say = function() return state.account:say() end,
+                same = function() return getmetatable(state.account) == Account end,
+            }}"
+        )
+    };
+    let bench = Bench::app(&text("1.0.0", "old", ""));
+    assert_eq!(bench.call("say").unwrap(), "old 1".into());
+    let up = "migrations = { ['1.0.0'] = { to = '2.0.0', up = function(state)
+        assert(state.account:say() == 'new 1') state.account.n = 2
+    end } },";
+    bench.put("app", &text("2.0.0", "new", up));
+    bench.reload();
+    assert_eq!(bench.call("say").unwrap(), "new 2".into());
+    assert_eq!(bench.call("same").unwrap(), true.into());
+}
+
+#[test]
+fn st_05_a_class_of_a_module_that_left_begins_anew() {
+    let class = "local Account = require('graceful').class('Account')
+        local had = Account.old ~= nil
+        function Account.old() end
+        return { had = function() return had end, class = Account }";
+    let user = "local dep = require 'dep' return { had = function() return dep.had() end }";
+    let bench = Bench::new(&[("app", user), ("dep", class)]);
+    bench.put("app", "return {}");
+    bench.reload();
+    bench.pass(10);
+    assert!(bench.engine.world().live("dep").is_none());
+    bench.put("app", user);
+    bench.reload();
+    assert_eq!(bench.call("had").unwrap(), false.into());
+}
+
+#[test]
+fn tx_05_another_module_that_is_staged_sees_the_new_methods_and_live_ones_the_old() {
+    let class = |n: i32| {
+        format!(
+            "local Account = require('graceful').class('Account')
+            function Account:n() return {n} end
+            return {{ new = function() return setmetatable({{}}, Account) end }}"
+        )
+    };
+    let user = "account = account or require('dep').new()
+        local seen = require('dep').new():n() + account:n() * 10
+        return { seen = function() return seen end, now = function() return account:n() end }";
+    let bench = Bench::new(&[("app", user), ("dep", &class(1))]);
+    assert_eq!(bench.call("seen").unwrap(), 11.into());
+    bench.put("dep", &class(2));
+    bench.put("app", &user.replace("return {", "error('no') return {"));
+    bench.try_reload().unwrap_err();
+    assert_eq!(bench.call("now").unwrap(), 1.into());
+    bench.put("app", user);
+    bench.reload();
+    assert_eq!(bench.call("seen").unwrap(), 22.into());
+    assert_eq!(bench.call("now").unwrap(), 2.into());
+}
