@@ -83,6 +83,8 @@ pub enum EventKind {
         old: Option<Version>,
         /// The new version.
         new: Option<Version>,
+        /// How long its top level took, with what it waited for.
+        took: Duration,
     },
     /// The gates of these modules are shut: calls that start now wait.
     GatesShut {
@@ -103,6 +105,8 @@ pub enum EventKind {
     Checkpointed {
         /// The module.
         module: Name,
+        /// How long it took.
+        took: Duration,
     },
     /// A hook returned.
     HookRan {
@@ -166,6 +170,8 @@ pub enum EventKind {
         kind: String,
         /// Its key.
         key: String,
+        /// How long it took.
+        took: Duration,
         /// What the release failed with.
         error: Option<String>,
     },

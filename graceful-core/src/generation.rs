@@ -38,6 +38,8 @@ pub struct Instance {
     pub(crate) module: OnceLock<Arc<dyn Module>>,
     /// Its `init` ran, in this version or an earlier one, so that it is owed a `finalize`.
     pub(crate) initialised: AtomicBool,
+    /// How long its top level took.
+    pub(crate) staged_in: OnceLock<Duration>,
     /// When it was replaced.
     pub(crate) replaced: OnceLock<Duration>,
     /// It outlived that for too long, and was named for it.

@@ -149,6 +149,7 @@ impl Staging {
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
+            staged_in: OnceLock::new(),
             replaced: OnceLock::new(),
             leaked: OnceLock::new(),
             initialised: same_backend.is_some_and(|live| live.initialised.load(Ordering::Acquire)).into(),
@@ -165,6 +166,7 @@ impl Staging {
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
         Box::pin(async move {
             // From its first poll on: it may be made ready long before.
+            let began = world.clock.now();
             let (kind, name) = (LeaseKind::Stage, &instance.name);
             let lease = Lease::open_at(&world.gate, name, kind, generation, Some(intents));
             let deadline = world.clock.sleep(budget);
@@ -184,6 +186,7 @@ impl Staging {
                 }
             };
             let _ = instance.module.set(module.clone());
+            let _ = instance.staged_in.set(world.clock.now().saturating_sub(began));
             let mut modules = world.modules.write().unwrap();
             modules.entry(instance.name.clone()).or_default().push(instance.clone());
             drop(modules);
@@ -215,7 +218,8 @@ impl Staging {
         let old =
             load.live.as_ref().and_then(|live| live.module()).and_then(|old| old.manifest().version.clone());
         let new = module.manifest().version.clone();
-        self.world.emit(EventKind::Staged { module: name.clone(), old, new });
+        let took = self.staged.last().and_then(|staged| staged.staged_in.get().copied()).unwrap_or_default();
+        self.world.emit(EventKind::Staged { module: name.clone(), old, new, took });
         Ok(())
     }
 

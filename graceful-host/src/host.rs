@@ -98,8 +98,13 @@ struct Broadcast(broadcast::Sender<Arc<Event>>, CancellationToken);
 impl Observer for Broadcast {
     fn on_event(&self, event: &Event) {
         tracing::debug!(target: "graceful::reload", reload = event.reload, "{:?}", event.kind);
-        if matches!(event.kind, EventKind::ShutdownStarted) {
-            self.1.cancel();
+        match &event.kind {
+            EventKind::ShutdownStarted => self.1.cancel(),
+            EventKind::Leaked { module, born, by } => {
+                let by = by.join(", ");
+                tracing::warn!("generation {born} of `{module}` outlives its reload, held by {by}");
+            }
+            _ => {}
         }
         let _ = self.0.send(Arc::new(event.clone()));
     }

@@ -39,6 +39,10 @@ fn scope_05_a_thousand_reloads_of_fifty_modules_leave_nothing_behind() {
     let backend = Arc::new(LuaBackend::builder().build().unwrap());
     let lua = backend.lua().clone();
     let used = || {
+        // LuaJIT's traces keep the code they were made from, until there are too many and all of them go.
+        if cfg!(feature = "luajit") {
+            lua.load("jit.flush()").exec().unwrap();
+        }
         (0..3).for_each(|_| lua.gc_collect().unwrap());
         lua.used_memory()
     };
@@ -47,9 +51,12 @@ fn scope_05_a_thousand_reloads_of_fifty_modules_leave_nothing_behind() {
     let (count, memory) = (app.count(), used());
     assert_eq!(count.owned, [("global", 50), ("own", 50), ("task", 100)]);
     assert_eq!((count.registered, count.instances, count.generations, count.in_flight), (50, 50, 1, 0));
-    app.reloads(97);
+    // LuaJIT first fills its room for traces.
+    let warm = if cfg!(feature = "luajit") { 397 } else { 97 };
+    app.reloads(warm);
+    used();
     let process = Endurance::process_memory();
-    app.reloads(900);
+    app.reloads(997 - warm);
     assert_eq!(app.count(), count);
     let (last, process_last) = (used(), Endurance::process_memory());
     println!("the VM: {memory} and {last} bytes; the process: {process:?} and {process_last:?}");

@@ -193,10 +193,12 @@ macro_rules! conformance {
                 ver_05_a_migration_is_undone_when_something_fails_after_it,
                 ver_05_a_failing_step_says_where,
                 ver_05_a_migration_that_never_returns_is_stopped,
+                tx_09_a_reload_that_is_dropped_in_a_migration_is_undone,
                 st_03_a_failed_migration_restores_nested_data_and_identity;
             told: ver_06_reports_and_events_show_old_and_new_versions,
                 obs_01_every_step_is_one_event_in_order,
                 obs_01_steps_of_a_reload_carry_its_number,
+                obs_01_what_takes_time_says_how_long,
                 obs_02_the_status_counts_calls_that_wait_and_how_old_states_are,
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,

@@ -116,12 +116,12 @@ fn line(kind: &EventKind) -> Option<String> {
         }
         EventKind::PhaseStarted { .. } | EventKind::PhaseEnded { ok: true, .. } => return None,
         EventKind::PhaseEnded { phase, .. } => format!("{} failed", phase.as_str()),
-        EventKind::Staged { module, old, new } => format!("staged {module}{}", versions(old, new)),
+        EventKind::Staged { module, old, new, .. } => format!("staged {module}{}", versions(old, new)),
         EventKind::GatesShut { modules } => format!("shut {}", names(modules)),
         EventKind::GatesOpened { modules } => format!("opened {}", names(modules)),
         EventKind::Drained { cancelled: 0 } => "drained".into(),
         EventKind::Drained { cancelled } => format!("drained, {cancelled} cancelled"),
-        EventKind::Checkpointed { module } => format!("checkpoint {module}"),
+        EventKind::Checkpointed { module, .. } => format!("checkpoint {module}"),
         EventKind::HookRan { module, hook, error, .. } => format!("hook {module} {hook}{}", failed(error)),
         EventKind::MigrationFound { module, steps } => {
             let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();

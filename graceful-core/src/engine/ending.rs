@@ -191,18 +191,20 @@ impl Steps {
             let release = async move { bounded(&world, budget, resource.release()).await };
             self.apart(release.map(|released| released.map_err(|error| error.message)).boxed())
         });
+        let began = self.engine.world.clock.now();
         let released = join_all(released).await;
+        let took = self.engine.world.clock.now().saturating_sub(began);
         for (resource, result) in resources.iter().zip(released) {
-            self.released(&instance.name, &**resource, result.err());
+            self.released(&instance.name, &**resource, took, result.err());
         }
     }
 
-    fn released(&mut self, module: &Name, resource: &dyn Resource, error: Option<String>) {
+    fn released(&mut self, module: &Name, resource: &dyn Resource, took: Duration, error: Option<String>) {
         let (module, kind, key) = (module.clone(), resource.kind().to_owned(), resource.key());
         if let Some(error) = &error {
             self.fail(Some(module.clone()), format!("{kind} {key}"), error.clone());
         }
-        self.engine.world.emit(EventKind::Released { module, kind, key, error });
+        self.engine.world.emit(EventKind::Released { module, kind, key, took, error });
     }
 
     /// Runs `step` as a task of its own: if it keeps its thread, that is not this one.

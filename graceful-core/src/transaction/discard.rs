@@ -28,6 +28,7 @@ impl Transaction {
         let Some(discard) = resource.discard() else { return };
         // As a hook, because its module and others may be frozen still.
         let generation = if born == ahead { ahead } else { self.base };
+        let began = self.world.clock.now();
         let lease = Lease::open_at(&self.world.gate, &owner, LeaseKind::Hook, generation, None);
         let scoped = lease.scope(discard);
         let flat = async move { scoped.await.unwrap_or_else(|cancelled| Err(cancelled.to_string().into())) };
@@ -37,6 +38,7 @@ impl Transaction {
         if let Some(error) = &error {
             self.warn(Some(owner.clone()), format!("{kind} {key} of {owner} was not released: {error}"));
         }
-        self.world.emit(EventKind::Released { module: owner, kind, key, error });
+        let took = self.world.clock.now().saturating_sub(began);
+        self.world.emit(EventKind::Released { module: owner, kind, key, took, error });
     }
 }

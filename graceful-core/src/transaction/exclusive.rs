@@ -129,6 +129,7 @@ impl Transaction {
             return Ok(());
         }
         let module = old.module().expect("a live module is loaded").clone();
+        let began = self.world.clock.now();
         let copying = self.world.watch.over(name, "checkpoint", self.left(), module.checkpoint());
         let copied = bounded(&self.world, self.left(), copying).await;
         let failed = |error: HookError| Failure::Checkpoint { module: name.clone(), reason: error.message };
@@ -143,7 +144,8 @@ impl Transaction {
                 format!("a rollback would not restore {what} in the state of {name}"),
             );
         }
-        self.world.emit(EventKind::Checkpointed { module: name.clone() });
+        let took = self.world.clock.now().saturating_sub(began);
+        self.world.emit(EventKind::Checkpointed { module: name.clone(), took });
         Ok(())
     }
 

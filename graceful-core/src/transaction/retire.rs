@@ -64,6 +64,7 @@ async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
 async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
     let budget = tx.engine.limits.retire;
     for resource in old.scope.close() {
+        let began = tx.world.clock.now();
         let error =
             bounded(&tx.world, budget, tx.world.watch.over(&old.name, "release", budget, resource.release()))
                 .await
@@ -77,7 +78,8 @@ async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
             keep_if_alive(old, resource);
         }
         let error = error.map(|error| error.message);
-        tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, error });
+        let took = tx.world.clock.now().saturating_sub(began);
+        tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, took, error });
     }
 }
 

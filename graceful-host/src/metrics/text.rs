@@ -184,7 +184,7 @@ mod tests {
         let mut tally = Tally::default();
         for n in 0..5_000_u64 {
             let (module, kind, key) = ("m".into(), format!("kind {n}"), "k".into());
-            let kind = EventKind::Released { module, kind, key, error: None };
+            let kind = EventKind::Released { module, kind, key, took: Duration::ZERO, error: None };
             tally.count(&Event { seq: n, reload: 1, at: Duration::ZERO, kind });
         }
         let text = text(&tally, &status((0..3_000).map(|n| format!("module{n:05}"))));
@@ -204,7 +204,8 @@ mod tests {
     fn obs_02_what_was_counted_for_a_module_goes_with_it() {
         let mut tally = Tally::default();
         for (seq, module) in ["gone", "here"].into_iter().enumerate() {
-            let staged = EventKind::Staged { module: module.into(), old: None, new: None };
+            let staged =
+                EventKind::Staged { module: module.into(), old: None, new: None, took: Duration::ZERO };
             tally.count(&Event { seq: seq as u64, reload: 1, at: Duration::ZERO, kind: staged });
         }
         tally.count(&Event {

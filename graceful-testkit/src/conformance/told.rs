@@ -239,3 +239,34 @@ pub fn obs_02_the_status_counts_calls_that_wait_and_how_old_states_are<S: Subjec
     app.must_reload();
     assert!(shown().state_age_ms < age, "it came back and began anew: {} {age}", shown().state_age_ms);
 }
+
+/// OBS-01: what takes time says how long it took.
+pub fn obs_01_what_takes_time_says_how_long<S: Subject>() {
+    needs!(S: hooks, waits, waits_at_load);
+    let hits = || Script::new("hits").top([sleep(20)]).before_reload([sleep(20)]);
+    let app = App::of::<S>().module(hits()).start();
+    let seen = Arc::new(Took::default());
+    app.engine().subscribe(seen.clone());
+    app.edit(hits().comment("again"));
+    app.must_reload();
+    let seen = seen.0.lock().unwrap();
+    let took =
+        |kind: &str| seen.iter().filter(|(found, _)| found == kind).filter_map(|(_, took)| *took).max();
+    for kind in ["staged", "hook_ran", "phase_ended", "reload_ended"] {
+        assert!(took(kind) >= Some(Duration::from_millis(19)), "{kind}: {seen:?}");
+    }
+    assert!(took("checkpointed").is_some(), "{seen:?}");
+}
+
+#[derive(Default)]
+struct Took(Mutex<Vec<(String, Option<Duration>)>>);
+
+impl Observer for Took {
+    fn on_event(&self, event: &Event) {
+        let kind = serde_json::to_value(&event.kind).expect("events are plain");
+        let took = &kind["took"];
+        let took = took["secs"].as_u64().zip(took["nanos"].as_u64());
+        let took = took.map(|(seconds, nanos)| Duration::from_secs(seconds) + Duration::from_nanos(nanos));
+        self.0.lock().unwrap().push((kind["event"].as_str().unwrap_or_default().to_owned(), took));
+    }
+}
