@@ -33,7 +33,7 @@ fn change(change: &ModuleChange) -> String {
     };
     let steps: Vec<&str> = change.migration.iter().map(|step| step.to.as_str()).collect();
     let migrated = match change.migration.first() {
-        Some(first) => format!(" (migrated {} -> {})", first.from, steps.join(" -> ")),
+        Some(first) => format!(" (state {} -> {})", first.from, steps.join(" -> ")),
         None => String::new(),
     };
     format!("{} {}{versions}{migrated}", change.action, change.module)
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(
             summary(&reply),
             "generation 3: reload db 1.0.0 -> 1.1.0, \
-             reload hits 1.0.0 -> 3.0.1 (migrated 1.0.0 -> 2.0.0 -> 3.0.0), load web (4.5 ms, calls held for 0.2 ms)\n  warning: late"
+             reload hits 1.0.0 -> 3.0.1 (state 1.0.0 -> 2.0.0 -> 3.0.0), load web (4.5 ms, calls held for 0.2 ms)\n  warning: late"
         );
     }
 }

@@ -31,6 +31,9 @@
 //!   module of another language or a busy one) or has kept others waiting for 10 ms.
 //! - A closure in a state stays the code it was, with what it imports; `Fn("name")` in a state is the
 //!   function of that name in whoever calls it, and so follows the live code.
+//! - A step of a migration (`migrations: #{ "1.0.0": #{ to: "2.0.0", up: |state| ... } }`) changes the table it is
+//!   given, or has a map or table that it made as its last value. A last value that was a part of the old state
+//!   is an error.
 //! - Setting an entry of a table to `()` removes it.
 //! - In the name of an import `/` is the same as `.`: `import "lib/text"` is the module `lib.text`.
 //!

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use graceful_core::{Limits, Outcome, Phase, Value};
+use futures_util::future::select;
+use graceful_core::{Limits, Outcome, Phase, ReloadOptions, Value};
 
-use super::says;
 use super::ver::{counter, look, start};
+use super::{in_order, says};
 use crate::op::*;
 use crate::{App, Script, Subject};
 
@@ -111,4 +112,31 @@ pub fn st_03_a_failed_migration_restores_nested_data_and_identity<S: Subject>() 
     app.edit(counter(2).up("1.0.0", "2.0.0", [set("a.n", 50), set("b", Value::Null), throw("no")]));
     app.must_fail();
     assert_eq!(app.ask("counter", "write"), 2.into(), "the very same objects, with what was in them");
+}
+
+/// TX-09: a reload that is dropped in the middle of a migration is undone, and so are the migrations before it.
+pub fn tx_09_a_reload_that_is_dropped_in_a_migration_is_undone<S: Subject>() {
+    needs!(S: registers, migrates, waits);
+    let db = |version: &str| {
+        Script::new("db").version(version).init([set("n", 1)]).up("1.0.0", "2.0.0", [inc("n")])
+    };
+    let app = App::of::<S>().module(counter(1).requires("db")).module(db("1.0.0")).start();
+    app.ask("counter", "hit");
+    let before = app.digest();
+    app.trace().clear();
+    app.edit(db("2.0.0"));
+    let slow = [set("hits", 9), note("up"), sleep(60_000)];
+    app.edit(counter(2).requires("db").up("1.0.0", "2.0.0", slow));
+    let (clock, trace, engine) = (app.time().clock(), app.trace().clone(), app.engine().clone());
+    app.time().block_on(async move {
+        let arrived = Box::pin(async move {
+            while !trace.notes().contains(&"up".to_owned()) {
+                clock.sleep(Duration::from_millis(1)).await;
+            }
+        });
+        drop(select(engine.reload(ReloadOptions::default()), arrived).await);
+    });
+    assert_eq!(app.ask("counter", "look"), look(Some(1), None, None), "whoever calls waits for the undo");
+    assert_eq!(app.digest(), before);
+    in_order(&app.trace().text(), &["migration db 1.0.0 -> 2.0.0", "undone db migration"]);
 }
