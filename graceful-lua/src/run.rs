@@ -97,6 +97,8 @@ pub(crate) struct Run<M, F> {
     vm: Arc<Vm>,
     how: How,
     spent: Duration,
+    /// When it was interrupted to go on later: its time runs on meanwhile, as whoever waits for it sees it.
+    interrupted: Option<Instant>,
     make: Option<M>,
     inner: Option<Pin<Box<F>>>,
 }
@@ -128,7 +130,8 @@ impl<M, F> Unpin for Run<M, F> {}
 
 impl<M: FnOnce() -> F, F: Future> Run<M, F> {
     pub(crate) fn new(vm: &Arc<Vm>, how: How, make: M) -> Self {
-        Self { vm: vm.clone(), how, spent: Duration::ZERO, make: Some(make), inner: None }
+        let (spent, interrupted, inner) = Default::default();
+        Self { vm: vm.clone(), how, spent, interrupted, make: Some(make), inner }
     }
 }
 
@@ -151,8 +154,8 @@ impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
             polled
         };
         let Some(budget) = this.how.budget else { return vm.turn(&this.how, None, turn).map(Ok) };
-        let left = budget.saturating_sub(this.spent);
-        let began = Instant::now();
+        let began = this.interrupted.take().unwrap_or_else(Instant::now);
+        let left = budget.saturating_sub(this.spent + began.elapsed());
         let (polled, late, grown, gave_way) = vm.turn(&this.how, Some(left), || {
             let used = vm.lua.used_memory();
             let polled = turn();
@@ -161,6 +164,7 @@ impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
         });
         this.spent += began.elapsed();
         this.how.grown = grown;
+        this.interrupted = gave_way.then(Instant::now);
         if this.how.staging && polled.is_pending() && !gave_way {
             this.vm.hold(|| this.vm.collector.wake(&this.vm.lua));
         }

@@ -312,6 +312,7 @@ fn tx_03_a_long_top_level_lets_calls_in_and_shows_them_nothing() {
     done.store(true, Ordering::SeqCst);
     let ReloadErrorKind::Load { error, .. } = *error.kind else { panic!("{error}") };
     assert_eq!(error.kind, ScriptErrorKind::Timeout);
+    assert_eq!(error.place.and_then(|place| place.line), Some(1));
     // In one turn it would be one.
     let calls = calls.join().unwrap();
     assert!(calls > 10, "{calls} calls");
