@@ -771,7 +771,7 @@ fn tx_06_a_pattern_match_at_a_top_level_is_told_as_stuck_and_undone_when_it_ends
     let app = App::limited(limits, LuaBackend::builder(), &[("main", first)]);
     app.reload().unwrap();
     let one = "local n = ... local s = ('a'):rep(n) string.find(s, ('a?'):rep(n) .. ('a'):rep(n) .. 'b')";
-    // How long a text takes differs by machine: one that takes about a second, and from there on twice as long a letter.
+    // How long a text takes differs by machine: each letter doubles it.
     let mut letters = 14;
     let lua = mlua::Lua::new();
     let match_of = lua.load(one).into_function().unwrap();
