@@ -576,3 +576,24 @@ fn obs_02_the_command_prints_the_metrics_of_the_running_app() {
     assert_eq!(served.end().0, Some(0));
     assert_eq!(code(&app.run(&["metrics"])), 3);
 }
+
+#[test]
+fn shut_01_a_script_ends_the_host_and_its_caller_is_answered() {
+    let app = App::new();
+    finalizing(&app, "");
+    let stop =
+        "require('http').route('POST', '/stop', function() require('graceful').shutdown() return 'bye' end)";
+    app.write("stop.lua", stop);
+    app.write("graceful.toml", "name = 'app'\nentry = ['web', 'stop']\nlisten = '127.0.0.1:0'\n");
+    let served = app.serve(&["run", "."]);
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "POST /stop HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("bye"), "{answer}");
+    let (code, _, log) = served.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("finalize web") && log.contains("finalize base"), "{log}");
+}

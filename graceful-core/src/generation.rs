@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
+use futures_util::future::select;
+
 use crate::clock::Clock;
-use crate::error::Place;
+use crate::error::{CallError, Place};
 use crate::event::{EventKind, Events};
 use crate::gate::{Gate, Generation};
 use crate::graph::{Edge, Edges, Graph};
@@ -219,14 +221,22 @@ impl World {
         if settled { Resolved::Settled(found) } else { Resolved::Pinned(found) }
     }
 
-    /// Ends when no module is being replaced any more.
-    pub async fn settled(&self) {
+    /// Ends when no module is being replaced any more, for whoever waits to require `module`.
+    ///
+    /// # Errors
+    /// [`CallError::GateTimeout`]: it took longer than calls wait.
+    pub async fn settled(&self, module: &Name) -> Result<(), CallError> {
+        let until = self.clock.now() + self.call_wait;
         loop {
             let listener = self.gate.listen();
             if self.in_flight.read().unwrap().closing.is_empty() {
-                return;
+                return Ok(());
             }
-            listener.await;
+            let left = until.saturating_sub(self.clock.now());
+            if left.is_zero() {
+                return Err(CallError::GateTimeout { module: module.to_string(), waited: self.call_wait });
+            }
+            select(listener, self.clock.sleep(left)).await;
         }
     }
 

@@ -74,7 +74,7 @@ pub use native::{Native, NativeBackend, NativeCx, NativeMigration};
 pub use plan::{Action, Plan, Reason, Step};
 pub use report::{DrainPolicy, ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
 pub use round_trip::{RoundTrip, RoundTripError};
-pub use scope::{Callable, Registered, Resource, Scope};
+pub use scope::{Callable, Registered, Replaced, Resource, Scope};
 pub use shutdown::{ShutdownOptions, ShutdownReport};
 pub use source::{Found, Name, Source, Sources};
 pub use status::Status;

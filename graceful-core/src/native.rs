@@ -57,8 +57,19 @@ impl NativeCx {
     /// Calls an export of another module, in any language, as this module sees it.
     pub async fn call(&self, module: &str, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let world = self.world()?;
-        let instance = self.require(module)?;
+        let instance = self.wait_for(&world, module).await?;
         crate::dispatch::call(&world, &instance, function, args).await
+    }
+
+    /// As [`require`](Self::require); where the module is being replaced, it waits as long as calls wait.
+    async fn wait_for(&self, world: &World, module: &str) -> Result<Arc<Instance>, CallError> {
+        let name = Name::from(module);
+        loop {
+            match self.require(module) {
+                Err(CallError::Suspended { .. }) => world.settled(&name).await?,
+                found => return found,
+            }
+        }
     }
 
     /// The instance of `module` that this module sees now; records the edge.

@@ -1,8 +1,9 @@
 //! What a generation owns: what it started (resources) and what it offers by key (registrations).
 
+mod care;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -16,6 +17,7 @@ use crate::lease::Lease;
 use crate::lifecycle::HookError;
 use crate::source::Name;
 use crate::value::Value;
+use care::Heir;
 pub use table::{KeyTaken, Registered, Registrations, Table};
 
 /// Something a generation started and must release: a task, a timer, anything given to `own`.
@@ -51,6 +53,14 @@ pub trait Resource: Send + Sync {
     }
 }
 
+/// Old code starts nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("module `{module}` was replaced or has left: its old code cannot start anything")]
+pub struct Replaced {
+    /// The module.
+    pub module: Name,
+}
+
 /// A resource that was made in a reload, and the scope that was to own it.
 pub(crate) struct Staged {
     pub(crate) owner: Name,
@@ -70,6 +80,7 @@ struct Owned {
     resources: Vec<Arc<dyn Resource>>,
     registrations: BTreeMap<(String, String), Arc<dyn Callable>>,
     closed: bool,
+    heir: Arc<Heir>,
 }
 
 /// What one generation of one module owns. Staged with it, active at commit, handed over or released after.
@@ -105,15 +116,26 @@ impl Scope {
     }
 
     /// Puts `resource` under this scope's care and starts it: at commit if a reload is under way here (its
-    /// own staging, or a hook that runs on this thread), else at once.
-    pub fn add(&self, resource: Arc<dyn Resource>) {
+    /// own staging, or a hook that runs on this thread), else at once. Where this generation was replaced, what runs
+    /// in its successor's time, a task or a function that is kept in a state, starts it for that one.
+    ///
+    /// # Errors
+    /// [`Replaced`] if this generation was retired: a call that began before that may finish, and start nothing.
+    pub fn add(&self, resource: Arc<dyn Resource>) -> Result<(), Replaced> {
         let foreign = self.foreign();
         let (owner, born, made) = (self.owner.clone(), self.born, resource.clone());
-        foreign.as_ref().unwrap_or(&self.intents).note(Box::new(Staged { owner, born, resource: made }));
+        let staged = Staged { owner, born, resource: made };
         let Some(intents) = foreign else {
-            self.adopt(resource.clone());
-            return self.intents.defer(move || resource.activate());
+            if let Err(heir) = self.admit(&resource) {
+                let heir = heir.ok_or_else(|| Replaced { module: self.owner.clone() })?;
+                resource.moved(&heir);
+                return heir.add(resource);
+            }
+            self.intents.note(Box::new(staged));
+            self.intents.defer(move || resource.activate());
+            return Ok(());
         };
+        intents.note(Box::new(staged));
         // Not this scope's own transaction: if that fails, nothing of it stays here.
         let me = self.me.clone();
         intents.defer(move || {
@@ -122,6 +144,7 @@ impl Scope {
                 resource.activate();
             }
         });
+        Ok(())
     }
 
     /// The intents of a transaction that this thread runs in and that is not the one that made this scope.
@@ -233,45 +256,6 @@ impl Scope {
     /// How many of `kind` have not ended.
     pub fn count(&self, kind: &str) -> usize {
         self.resources().iter().filter(|resource| resource.kind() == kind).count()
-    }
-
-    /// Takes `resource` in without starting it.
-    pub(crate) fn adopt(&self, resource: Arc<dyn Resource>) {
-        self.sweep();
-        self.lock().resources.push(resource);
-    }
-
-    /// Gives the resources with these ids to `next`.
-    pub(crate) fn hand_over(&self, ids: &BTreeSet<u64>, next: &Arc<Scope>) -> Vec<Arc<dyn Resource>> {
-        let kept: Vec<_> = self.lock().resources.extract_if(.., |r| ids.contains(&r.id())).collect();
-        for resource in &kept {
-            next.adopt(resource.clone());
-            resource.moved(next);
-        }
-        kept
-    }
-
-    /// Closes the scope and gives out everything that is left, last started first.
-    pub(crate) fn close(&self) -> Vec<Arc<dyn Resource>> {
-        let mut owned = self.lock();
-        owned.closed = true;
-        let registrations = std::mem::take(&mut owned.registrations);
-        let mut left = std::mem::take(&mut owned.resources);
-        drop(owned);
-        drop(registrations);
-        left.reverse();
-        left
-    }
-
-    /// Whether it was closed: nothing may be started under it any more.
-    pub fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
-    fn sweep(&self) {
-        let done: Vec<_> = self.lock().resources.extract_if(.., |r| r.is_done()).collect();
-        // Dropping a handle may take a VM's lock: not under ours.
-        drop(done);
     }
 
     fn lock(&self) -> MutexGuard<'_, Owned> {

@@ -47,19 +47,21 @@ impl Caller {
         Self { ties: ties.clone(), module: CONSOLE.into(), instance: Weak::new() }
     }
 
-    /// The scope that owns what is started now: that of the instance, or of the live one if old code, which
-    /// is kept in a state or by a call in flight, goes on after its own time.
+    /// The scope that owns what is started now: that of the instance, or of the live one if old code that is kept
+    /// in a state goes on after its own time. A call in flight that began in that time stays in it.
     pub(crate) fn scope(&self) -> mlua::Result<Arc<Scope>> {
         let own = self.instance.upgrade().filter(|instance| !instance.scope.is_closed());
         let gone = || match &*self.module {
             CONSOLE => Error::runtime("the console owns nothing: let a module start it"),
             module => Error::runtime(format!("module `{module}` is no longer loaded")),
         };
-        let found = match own {
-            Some(own) => own,
-            None => self.ties.world()?.live(&self.module).ok_or_else(gone)?,
-        };
-        Ok(found.scope.clone())
+        if let Some(own) = own {
+            return Ok(own.scope.clone());
+        }
+        let live = self.ties.world()?.live(&self.module).ok_or_else(gone)?;
+        let before = Lease::current_generation().is_some_and(|generation| generation < live.born);
+        let old = self.instance.upgrade().filter(|_| before);
+        Ok(old.unwrap_or(live).scope.clone())
     }
 }
 

@@ -138,7 +138,7 @@ fn start(lua: &Lua, caller: &Caller, f: Function, args: MultiValue) -> mlua::Res
     let drive = Drive::new(&caller.ties.vm()?, scope.owner(), f, args)?;
     let task = drive.task().clone();
     let fiber = handle(lua, task.clone())?;
-    scope.add(task);
+    scope.add(task).map_err(mlua::Error::external)?;
     scope.defer(move || drive.start());
     Ok(fiber)
 }

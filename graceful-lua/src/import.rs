@@ -176,8 +176,8 @@ async fn wait(lua: &Lua, record: &Arc<Record>, name: &Name, place: Option<Place>
     let answer = match world.resolve(&from, name, || place.clone()) {
         Resolved::Settled(_) | Resolved::Pinned(_) => return Ok((None, None)),
         Resolved::Closing => {
-            world.settled().await;
-            return Ok((None, None));
+            let late = world.settled(name).await.err();
+            return Ok((late.map(|late| late.to_string()), None));
         }
         Resolved::Pending | Resolved::Absent => {
             let importer = record.draft().as_ref().map(|draft| draft.importer.clone());

@@ -42,7 +42,11 @@ pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function
         entry.raw_set("release", release)?;
         owned.raw_set(id, entry)?;
         let vm = Arc::downgrade(&record.vm()?);
-        scope.add(Arc::new(Owned { id, key, vm, released: AtomicBool::new(false) }));
+        let added = scope.add(Arc::new(Owned { id, key, vm, released: AtomicBool::new(false) }));
+        if let Err(replaced) = added {
+            owned.raw_set(id, Value::Nil)?;
+            return Err(mlua::Error::external(replaced));
+        }
         Ok(value)
     })
 }

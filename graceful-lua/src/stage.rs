@@ -218,7 +218,8 @@ impl Txn for LuaTxn {
         let world = vm.world();
         for (owner, global) in claims {
             if let Some(instance) = world.as_ref().and_then(|world| world.live(&owner)) {
-                instance.scope.add(global);
+                // A reload that came in between has replaced the global with its owner.
+                let _ = instance.scope.add(global);
             }
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn register(engine: &mut Engine) {
 fn create(cx: &NativeCallContext, name: Option<String>, function: FnPtr) -> Thrown<Fiber> {
     let unit = here(cx)?;
     let task = Task::new(&unit, name, at_home(function));
-    unit.scope().map_err(fail)?.add(task.clone());
+    unit.scope().map_err(fail)?.add(task.clone()).map_err(|replaced| thrown(replaced.to_string()))?;
     Ok(Fiber(task))
 }
 

@@ -105,9 +105,9 @@ pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Ar
                 if drained || Moment::now() >= until {
                     return Err(suspended());
                 }
-                let settled = unit.runtime.world().map_err(fail)?;
+                let (settled, awaited) = (unit.runtime.world().map_err(fail)?, name.clone());
                 let either = futures_util::future::select(
-                    Box::pin(async move { settled.settled().await }),
+                    Box::pin(async move { settled.settled(&awaited).await }),
                     world.clock.sleep(CLOSING),
                 );
                 wait(either).map_err(stopped)?;

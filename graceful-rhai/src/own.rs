@@ -10,7 +10,7 @@ use rhai::{Dynamic, FnPtr, NativeCallContext};
 
 use crate::bind::at_home;
 use crate::error;
-use crate::failure::{Thrown, fail};
+use crate::failure::{Thrown, fail, thrown};
 use crate::run::off_thread;
 use crate::task::next_id;
 use crate::unit::{Unit, here};
@@ -21,15 +21,9 @@ pub(crate) fn own(cx: &NativeCallContext, key: &str, value: Dynamic, release: Fn
     let unit = here(cx)?;
     let id = next_id();
     let scope = unit.scope().map_err(fail)?;
-    scope.add(Arc::new(Owned {
-        id,
-        key: key.to_owned(),
-        unit,
-        value,
-        release: at_home(release),
-        released: Arc::default(),
-    }));
-    Ok(())
+    let owned =
+        Owned { id, key: key.to_owned(), unit, value, release: at_home(release), released: Arc::default() };
+    scope.add(Arc::new(owned)).map_err(|replaced| thrown(replaced.to_string()))
 }
 
 struct Owned {

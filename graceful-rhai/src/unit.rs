@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use graceful_core::{CallError, Control, Instance, Name, Scope, Source, World};
+use graceful_core::{CallError, Control, Instance, Lease, Name, Scope, Source, World};
 use rhai::{
     Caches, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, GlobalRuntimeState, ImmutableString, Module,
     NativeCallContext, OptimizationLevel, Position, Scope as Variables, Shared,
@@ -136,7 +136,9 @@ impl Unit {
         if !own.is_closed() {
             return Ok(own);
         }
-        let live = self.runtime.world()?.live(&self.name);
+        // A call in flight that began in this generation's time stays in it.
+        let in_time = |born| Lease::current_generation().is_none_or(|generation| generation >= born);
+        let live = self.runtime.world()?.live(&self.name).filter(|live| in_time(live.born));
         Ok(live.map_or(own, |live| live.scope.clone()))
     }
 

@@ -166,6 +166,8 @@ macro_rules! conformance {
                 scope_03_a_cancel_in_a_reload_that_fails_did_not_happen,
                 scope_04_a_route_is_replaced_without_a_gap,
                 scope_04_a_route_of_another_module_is_a_clash,
+                scope_02_old_code_starts_nothing_once_it_was_retired,
+                scope_03_what_a_taken_over_task_starts_belongs_to_the_new_generation,
                 scope_07_what_is_owned_is_released_with_its_generation,
                 scope_07_what_a_failed_reload_made_is_released,
                 scope_07_what_a_hook_made_is_released_if_its_reload_fails;

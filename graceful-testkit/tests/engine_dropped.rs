@@ -182,7 +182,7 @@ fn tx_09_after_a_drop_nothing_has_to_come_for_the_undo() {
         (0..).find(|n| !stage.drop_after(moment(*n)) && stage.engine.world().gate.is_frozen(&"main".into()));
     assert!(shut.is_some());
     let world = stage.engine.world().clone();
-    let settled = stage.time.spawn(async move { world.settled().await });
+    let settled = stage.time.spawn(async move { world.settled(&"main".into()).await });
     stage.time.settle();
     assert!(settled.is_done(), "a require that waits for the end of the reload waits for ever");
     assert!(!stage.engine.world().gate.is_frozen(&"main".into()), "its tasks stay frozen");
@@ -242,7 +242,7 @@ fn tx_09_a_reload_dropped_after_its_commit_still_retires_what_it_replaced() {
         "gone",
         Play::new()
             .stage(move |cx| {
-                cx.instance.scope.add(Arc::new(Noted(noted.clone())));
+                cx.instance.scope.add(Arc::new(Noted(noted.clone()))).unwrap();
                 async { Ok(()) }
             })
             .hook("finalize", move |_| {

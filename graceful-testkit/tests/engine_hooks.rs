@@ -129,7 +129,7 @@ fn tx_05_what_a_hook_starts_under_a_live_module_starts_at_the_commit_or_leaves_n
         let (count, world) = (count.clone(), world.clone());
         Play::new().hook("after_reload", move |_| {
             let scope = world.live("other").unwrap().scope.clone();
-            scope.add(Arc::new(Task(count.clone())));
+            scope.add(Arc::new(Task(count.clone()))).unwrap();
             scope.register("route", "GET /", Arc::new(Task(count.clone()))).unwrap();
             async move { if fails { Err("no".into()) } else { Ok(()) } }
         })
@@ -180,7 +180,7 @@ fn tx_01_an_effect_that_panics_at_the_commit_fails_nothing() {
         "main",
         Play::plain().stage(move |cx| {
             cx.instance.scope.defer(|| panic!("an effect"));
-            cx.instance.scope.add(Arc::new(Task(after.clone())));
+            cx.instance.scope.add(Arc::new(Task(after.clone()))).unwrap();
             async { Ok(()) }
         }),
     );

@@ -113,7 +113,7 @@ fn scope_02_whoever_reads_status_meanwhile_hides_no_task_from_the_release() {
         puppet.set(
             "main",
             Play::plain().stage(move |cx| {
-                (0..20).for_each(|_| cx.instance.scope.add(Endless::new(&released)));
+                (0..20).for_each(|_| cx.instance.scope.add(Endless::new(&released)).unwrap());
                 async { Ok(()) }
             }),
         );

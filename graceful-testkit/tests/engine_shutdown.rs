@@ -108,7 +108,9 @@ fn shut_01_a_release_that_panics_or_keeps_its_thread_holds_up_no_other() {
     let engine = Engine::builder(clock.clone()).native("low", &[], low).entry("low").build();
     clock.block_on(engine.reload(ReloadOptions::default())).unwrap();
     let scope = engine.world().live("low").unwrap().scope.clone();
-    [End::Panics, End::KeepsItsThread, End::Well].into_iter().for_each(|how| scope.add(Arc::new(Thing(how))));
+    [End::Panics, End::KeepsItsThread, End::Well]
+        .into_iter()
+        .for_each(|how| scope.add(Arc::new(Thing(how))).unwrap());
     let began = Instant::now();
     let report = clock.block_on(engine.shutdown(short()));
     assert!(began.elapsed() < LONG, "{:?}", began.elapsed());

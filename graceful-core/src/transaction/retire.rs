@@ -39,10 +39,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
 /// Tasks that are kept in the state go on under the new generation.
 fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
     let ids: BTreeSet<u64> = old.scope.resources().iter().map(|resource| resource.id()).collect();
-    if ids.is_empty() {
-        return;
-    }
-    let kept = old.module().map(|module| module.kept(&ids)).unwrap_or_default();
+    let kept = old.module().filter(|_| !ids.is_empty()).map(|module| module.kept(&ids)).unwrap_or_default();
     for resource in old.scope.hand_over(&kept, &new.scope) {
         let (kind, key) = (resource.kind().to_owned(), resource.key());
         tx.world.emit(EventKind::HandedOver { module: old.name.clone(), kind, key });

@@ -245,3 +245,39 @@ pub fn scope_07_what_a_hook_made_is_released_if_its_reload_fails<S: Subject>() {
     let told = |text: &String| text.contains("own backup of web") && text.contains("cannot");
     assert!(error.report.warnings.iter().any(told), "{:?}", error.report.warnings);
 }
+
+/// SCOPE-02: a call that outlives its generation may finish, and start nothing that would outlive it.
+pub fn scope_02_old_code_starts_nothing_once_it_was_retired<S: Subject>() {
+    needs!(S: plain, tasks, waits);
+    let web = |tag: &str| {
+        let begin = [note("in"), wait("latch"), spawn([note("started")]), ret(tag)];
+        Script::plain("web").function("begin", begin).function("tag", [ret(tag)])
+    };
+    let app = App::of::<S>().module(web("one")).start();
+    let call = app.begin_call("web", "begin");
+    app.until_noted("in");
+    app.edit(web("two"));
+    app.must_reload();
+    app.open("latch");
+    let error = call.join().unwrap_err();
+    assert!(error.to_string().contains("was replaced"), "{error}");
+    app.time().settle();
+    assert!(!app.trace().notes().contains(&"started".to_owned()));
+    assert_eq!(app.ask("web", "tag"), "two".into());
+}
+
+/// SCOPE-03: what a task starts that was taken over belongs to who has the task.
+pub fn scope_03_what_a_taken_over_task_starts_belongs_to_the_new_generation<S: Subject>() {
+    needs!(S: hooks, handover);
+    let body = [wait("go"), spawn([note("inner"), sleep(1_000_000)]), sleep(1_000_000)];
+    let hits = Script::new("hits").init([keep_task("task", body)]);
+    let app = App::of::<S>().module(hits.clone()).start();
+    app.edit(hits.clone().comment("2"));
+    app.must_reload();
+    app.edit(hits.comment("3"));
+    app.must_reload();
+    app.open("go");
+    app.until_noted("inner");
+    let live = app.engine().world().live("hits").unwrap();
+    assert_eq!((live.born.0, live.scope.count("task")), (3, 2));
+}

@@ -57,7 +57,7 @@ impl Room {
                 (Resolved::Settled(found) | Resolved::Pinned(found), _) if found.module().is_some() => {
                     return Ok(found);
                 }
-                (Resolved::Closing, _) if !BLOCKING.get() => world.settled().await,
+                (Resolved::Closing, _) if !BLOCKING.get() => world.settled(module).await.map_err(failed)?,
                 (Resolved::Closing, _) => return Err(import(format!("module `{module}` is being replaced"))),
                 (_, Some(importer)) => return importer.import(&from, module, place).await,
                 (_, None) if asked || BLOCKING.get() || in_transaction() => {

@@ -26,8 +26,8 @@ impl Room {
     pub(crate) fn own(self: &Arc<Self>, key: &str, release: &[Op]) -> Result<(), ScriptError> {
         let (id, key, room, release) = (number(), key.to_owned(), self.clone(), release.to_vec());
         let owned = Owned { id, key, room, release, released: AtomicBool::new(false) };
-        self.instance()?.scope.add(Arc::new(owned));
-        Ok(())
+        let added = self.instance()?.scope.add(Arc::new(owned));
+        added.map_err(|replaced| ScriptError::runtime(replaced.to_string()))
     }
 }
 

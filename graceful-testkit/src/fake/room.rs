@@ -192,8 +192,7 @@ impl Room {
         if let Some(key) = keep {
             self.store.set(&self.vm, key, Object::Task(task.clone()))?;
         }
-        scope.add(task);
-        Ok(())
+        scope.add(task).map_err(|replaced| ScriptError::runtime(replaced.to_string()))
     }
 
     fn cancel(&self, key: &str) -> Result<(), ScriptError> {

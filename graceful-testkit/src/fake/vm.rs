@@ -143,7 +143,8 @@ impl Vm {
             return known.id();
         }
         let id = number();
-        scope.add(Arc::new(Global { id, name: name.to_owned(), vm: Arc::downgrade(self) }));
+        // Old code may write a global, which then is nobody's.
+        let _ = scope.add(Arc::new(Global { id, name: name.to_owned(), vm: Arc::downgrade(self) }));
         id
     }
 
