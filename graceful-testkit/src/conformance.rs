@@ -23,6 +23,7 @@ pub mod limits;
 pub mod reg;
 pub mod hook;
 pub mod ord;
+pub mod peers;
 pub mod tx;
 pub mod undo;
 pub mod offers;
@@ -81,6 +82,9 @@ macro_rules! conformance {
                 hook_06_finalize_runs_once_on_removal,
                 hook_06_finalize_runs_once_when_the_start_fails,
                 hook_07_code_that_no_longer_registers_loses_its_hooks_and_keeps_its_state;
+            peers: ord_01_a_hundred_modules_bring_five_new_ones_each,
+                ord_03_a_chain_of_200_has_no_stale_link,
+                tx_07_a_module_that_threw_at_load_and_its_dependent_are_mended;
             ord: ord_01_only_what_changed_and_its_dependents_are_reloaded,
                 ord_01_what_counts_is_the_text_not_that_it_was_written,
                 ord_01_force_takes_everything,
