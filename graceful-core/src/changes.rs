@@ -138,27 +138,38 @@ pub(crate) fn compute(inputs: &Inputs) -> Result<Changes, Failure> {
 /// could have foreseen. The new loads come dependencies first.
 pub(crate) fn discover(
     inputs: &Inputs,
-    known: &Changes,
+    known: &mut Changes,
     name: &Name,
     by: (&Name, Option<Place>),
 ) -> Result<Vec<(Name, Load)>, Failure> {
     let mut draft = Draft::new(inputs);
-    draft.loads = known.loads.clone();
     let gone = |(name, live): (&Name, &Arc<Instance>)| (name.clone(), (live.clone(), Reason::SourceGone));
     draft.leaving = known.leaving.iter().map(gone).collect();
     draft.next_rank = known.loads.values().map(|load| load.rank + 1).max().unwrap_or(0).max(draft.next_rank);
-    draft.require(name, by.0, by.1, false)?;
-    draft.close_over_requires()?;
-    if !draft.wrong.is_empty() {
-        return Err(draft.wrong.swap_remove(0).1);
-    }
-    draft.rank_new();
-    let fresh: Vec<Name> =
-        draft.loads.keys().filter(|name| !known.loads.contains_key(*name)).cloned().collect();
+    // Lent, not copied: a top level may ask for a thousand modules, one after the other.
+    let before: BTreeSet<Name> = known.loads.keys().cloned().collect();
+    draft.loads = std::mem::take(&mut known.loads);
+    let found = draft.follow(name, by);
+    known.loads = std::mem::take(&mut draft.loads);
+    let fresh: Vec<Name> = known.loads.keys().filter(|name| !before.contains(*name)).cloned().collect();
     let mut fresh: Vec<(Name, Load)> =
-        fresh.into_iter().filter_map(|name| draft.loads.remove_entry(&name)).collect();
+        fresh.into_iter().filter_map(|name| known.loads.remove_entry(&name)).collect();
+    found?;
     fresh.sort_by_key(|(_, load)| load.rank);
     Ok(fresh)
+}
+
+impl Draft<'_> {
+    /// Takes in `name` and what it requires, and gives them their places.
+    fn follow(&mut self, name: &Name, by: (&Name, Option<Place>)) -> Result<(), Failure> {
+        self.require(name, by.0, by.1, false)?;
+        self.close_over_requires()?;
+        if !self.wrong.is_empty() {
+            return Err(self.wrong.swap_remove(0).1);
+        }
+        self.rank_from([name.clone()].into());
+        Ok(())
+    }
 }
 
 /// What the next version requires, as far as is known before it runs: its constant requires, and those whose

@@ -16,7 +16,6 @@ use crate::lease::Lease;
 use crate::module::{Compiled, Module};
 use crate::scope::{Registered, Scope, Table};
 use crate::source::{Name, Source};
-use crate::version::Version;
 use crate::watch::Watch;
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
@@ -55,7 +54,7 @@ impl Instance {
     }
 
     /// The version it registered with.
-    pub fn version(&self) -> Option<Version> {
+    pub fn version(&self) -> Option<crate::version::Version> {
         self.module()?.manifest().version.clone()
     }
 

@@ -1,7 +1,5 @@
 //! The console: a line that a person typed, evaluated in the live VM as a call of its own.
 
-mod show;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +15,7 @@ use crate::import::load;
 use crate::record::{CONSOLE, Record};
 use crate::run::{How, Run, Watched};
 use crate::vm::Vm;
-use crate::{builtin, import};
+use crate::{builtin, import, show};
 
 /// Which modules the lines so far have asked for: what a line gets from them may be called by a later one.
 #[derive(Default)]

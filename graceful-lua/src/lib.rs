@@ -12,6 +12,7 @@ mod scan;
 mod near;
 mod semver;
 mod value;
+mod show;
 // parts
 mod turns;
 mod interrupt;

@@ -4,6 +4,7 @@ use mlua::{Function, Lua, MultiValue, UserDataRef, Value};
 use tracing::Level;
 
 use crate::caller::{Caller, Ties};
+use crate::show;
 
 /// The target of the events.
 const TARGET: &str = "graceful::script";
@@ -63,7 +64,10 @@ fn text(format: &Function, said: MultiValue) -> String {
     {
         return text.to_string_lossy();
     }
-    let said = said.iter().map(|value| value.to_string().unwrap_or_else(|_| value.type_name().to_owned()));
+    let said = said.iter().map(|value| match value {
+        Value::Table(_) => show::value(value),
+        other => other.to_string().unwrap_or_else(|_| other.type_name().to_owned()),
+    });
     said.collect::<Vec<_>>().join(" ")
 }
 

@@ -16,6 +16,11 @@ impl Draft<'_> {
             self.loads.iter().map(|(name, load)| (load.rank, name.clone())).collect();
         rest.sort();
         roots.extend(rest.into_iter().map(|(_, name)| name));
+        self.rank_from(roots);
+    }
+
+    /// The same for what can be reached from `roots` and has no place yet.
+    pub(super) fn rank_from(&mut self, mut roots: VecDeque<Name>) {
         let mut seen = BTreeSet::new();
         while let Some(root) = roots.pop_front() {
             let mut stack = vec![(root, 0)];

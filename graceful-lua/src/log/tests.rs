@@ -56,6 +56,7 @@ fn every_level_says_who_and_where() {
         log.warn('50%', 'off', nil, true)
         log.error('%d', 'x')
         log.verbose(setmetatable({}, { __tostring = function() return 'shown' end }))
+        log.info('order', { item = 'tea', sizes = { 1, 2 } })
         log.trace('unheard')";
     assert_eq!(
         said(text),
@@ -64,6 +65,7 @@ fn every_level_says_who_and_where() {
             "WARN graceful::script message=50% off nil true module=\"app\" place=\"app.lua:3\"",
             "ERROR graceful::script message=%d x module=\"app\" place=\"app.lua:4\"",
             "DEBUG graceful::script message=shown module=\"app\" place=\"app.lua:5\"",
+            "INFO graceful::script message=order {item = \"tea\", sizes = {1, 2}} module=\"app\" place=\"app.lua:6\"",
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! A value as a line of text for people.
+//! A value as a line of text for people: in the console and in the log.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ const DEPTH: usize = 4;
 const ENTRIES: usize = 50;
 
 /// `value` as it could be typed, as far as it is plain.
-pub(super) fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     let mut text = String::new();
     put(&mut text, value, DEPTH);
     text
