@@ -1,6 +1,6 @@
 //! A lease: what a call, a task's turn or a hook holds while it runs. It pins the generation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +42,8 @@ pub struct Lease(Arc<LeaseState>);
 
 thread_local! {
     static CURRENT: RefCell<Option<Lease>> = const { RefCell::new(None) };
+    /// Whether there is one: asked by what must cost next to nothing.
+    static LEASED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Lease {
@@ -84,6 +86,12 @@ impl Lease {
     /// [`Lease::enter`]; nested coroutines and calls from script to Rust to script inherit it.
     pub fn current() -> Option<Lease> {
         CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Whether this thread runs under a lease.
+    #[inline]
+    pub fn is_held() -> bool {
+        LEASED.get()
     }
 
     /// The generation this thread is pinned to, without taking a share of the lease.
@@ -199,6 +207,7 @@ impl Lease {
 
     /// Makes this the thread's current lease until the guard drops.
     pub fn enter(&self) -> Entered {
+        LEASED.set(true);
         Entered { previous: CURRENT.replace(Some(self.clone())), _not_send: std::marker::PhantomData }
     }
 
@@ -218,6 +227,7 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         // What it was last may end with this; by then the thread must be able to ask for its lease.
+        LEASED.set(self.previous.is_some());
         let mine = CURRENT.replace(self.previous.take());
         drop(mine);
     }

@@ -103,7 +103,7 @@ pub(crate) struct LuaCheckpoint {
 impl Drop for LuaCheckpoint {
     fn drop(&mut self) {
         if let Some(copies) = self.copy.copies.take() {
-            self.vm.grave.bury_table(copies);
+            self.vm.grave.bury_tables([copies]);
         }
     }
 }

@@ -27,8 +27,8 @@ impl Grave {
         self.with(|buried| buried.functions.extend(functions));
     }
 
-    pub(crate) fn bury_table(&self, table: Table) {
-        self.with(|buried| buried.tables.push(table));
+    pub(crate) fn bury_tables(&self, tables: impl IntoIterator<Item = Table>) {
+        self.with(|buried| buried.tables.extend(tables));
     }
 
     /// Drops at most about `most` of what waits. Called under the VM's lock.

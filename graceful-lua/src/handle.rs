@@ -72,7 +72,7 @@ impl<A: IntoLuaMulti, R: FromLuaMulti> LuaFunction<A, R> {
     fn attempt(&self, args: A) -> Result<R, Refused<A>> {
         self.found.with(|slot| {
             // Compared under the VM's lock: a commit needs it, so none can come between this and the call.
-            if Lease::current_generation().is_none()
+            if !Lease::is_held()
                 && let Ok(found) = slot.try_borrow()
                 && let Some(found) = &*found
                 && self.vm().epoch() == Some(found.epoch)

@@ -135,7 +135,14 @@ fn resolve(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<(u8, V
     let vm = record.vm()?;
     let from = record.instance();
     // What it is known to require is a module of the engine.
-    if !from.as_ref().is_some_and(|from| from.requires(&name)) {
+    if from.as_ref().is_some_and(|from| from.requires(&name)) {
+        if let Some(open) = vm.open().filter(|_| record.draft().is_some()) {
+            let exports = open.exports(&name)?;
+            if !exports.is_nil() {
+                return Ok((SETTLED, exports));
+            }
+        }
+    } else {
         if *name == *FIXED
             && let Some(value) = builtin::value(lua, record, &name)?
         {

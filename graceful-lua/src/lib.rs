@@ -20,6 +20,7 @@ mod grave;
 mod collector;
 mod pauses;
 mod record;
+mod same;
 mod overlay;
 mod run;
 mod checkpoint;

@@ -125,7 +125,7 @@ pub(crate) struct LuaDraft {
 impl Drop for LuaDraft {
     fn drop(&mut self) {
         if let Some(table) = self.table.take() {
-            self.vm.grave.bury_table(table);
+            self.vm.grave.bury_tables([table]);
         }
     }
 }

@@ -11,6 +11,7 @@ use mlua::{Function, Lua, Table, Value};
 
 use crate::record::Record;
 use crate::run::Memory;
+use crate::same::same_entries;
 use crate::vm::Vm;
 
 /// The functions of `lua/overlay.lua`.
@@ -28,7 +29,7 @@ pub(crate) struct Overlay {
 impl Overlay {
     pub(crate) fn load(lua: &Lua, getmeta: &Function, setmeta: &Function) -> mlua::Result<Self> {
         let chunk = lua.load(include_str!("lua/overlay.lua")).set_name("=graceful");
-        let made: Table = chunk.call((getmeta, setmeta, lua.globals()))?;
+        let made: Table = chunk.call((getmeta, setmeta, same_entries(lua)?, lua.globals()))?;
         Ok(Self {
             open: made.get("open")?,
             hold: made.get("hold")?,
@@ -47,6 +48,8 @@ pub(crate) struct Open {
     pub(crate) cx: TxnCx,
     vm: Weak<Vm>,
     changes: Table,
+    /// What the modules that were staged export, by name.
+    fresh: Table,
     staged: Mutex<BTreeMap<Name, Arc<Record>>>,
     /// A turn is under way and the changes are in. Only touched under the VM's lock.
     inside: AtomicBool,
@@ -80,7 +83,8 @@ impl Open {
     pub(crate) fn new(vm: &Arc<Vm>, cx: TxnCx) -> mlua::Result<Arc<Self>> {
         let changes = vm.overlay.open.call(())?;
         let (staged, inside, over, slice) = Default::default();
-        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, staged, inside, over, slice }))
+        let fresh = vm.lua.create_table()?;
+        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, fresh, staged, inside, over, slice }))
     }
 
     /// `record` is being staged; `state` is what it shares with the live version.
@@ -117,6 +121,15 @@ impl Open {
     /// What was held back stays in. Called once, under the VM's lock.
     pub(crate) fn pour(&self, vm: &Vm) -> mlua::Result<()> {
         vm.overlay.pour.call(&self.changes)
+    }
+
+    /// What `name` exports, if it was staged.
+    pub(crate) fn exports(&self, name: &str) -> mlua::Result<Value> {
+        self.fresh.raw_get(name)
+    }
+
+    pub(crate) fn set_exports(&self, name: &str, exports: &Value) -> mlua::Result<()> {
+        self.fresh.raw_set(name, exports)
     }
 
     pub(crate) fn changes(&self) -> &Table {
@@ -173,7 +186,7 @@ impl Drop for Open {
     /// Whoever drops it may not wait for the VM's lock.
     fn drop(&mut self) {
         if let Some(vm) = self.vm.upgrade() {
-            vm.grave.bury_table(self.changes.clone());
+            vm.grave.bury_tables([self.changes.clone(), self.fresh.clone()]);
         }
     }
 }

@@ -45,7 +45,9 @@ impl LuaTxn {
         if let Some(open) = &*slot {
             return Ok(open.clone());
         }
-        let open = Open::new(&self.vm, self.cx.clone())?;
+        // First, or making it would be charged with what the collector is behind.
+        self.vm.collector.rest(&self.vm.lua);
+        let open = Open::new(&self.vm, self.cx.clone()).inspect_err(|_| self.vm.collector.wake(&self.vm.lua))?;
         self.vm.set_open(Some(open.clone()));
         Ok(slot.insert(open).clone())
     }
@@ -162,6 +164,7 @@ impl Txn for LuaTxn {
                     exports => exports,
                 };
                 vm.table(record.id)?.raw_set("exports", &exports)?;
+                open.set_exports(&record.source.name, &exports)?;
                 Ok(exports)
             }
         });

@@ -111,6 +111,7 @@ impl Vm {
     }
 
     /// The gate's epoch.
+    #[inline]
     pub(crate) fn epoch(&self) -> Option<u64> {
         self.engine.get().map(|engine| engine.gate.epoch())
     }
@@ -128,6 +129,7 @@ impl Vm {
     }
 
     /// Whether code of this thread would see what new top levels changed. Called under the VM's lock.
+    #[inline]
     pub(crate) fn is_veiled(&self) -> bool {
         self.veiled.load(Ordering::Relaxed)
     }

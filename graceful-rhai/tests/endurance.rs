@@ -2,7 +2,7 @@
 
 use graceful_rhai::RhaiBackend;
 use graceful_testkit::Endurance;
-use graceful_testkit::endurance::{grown, is_apart};
+use graceful_testkit::endurance::is_apart;
 
 /// Has a route, a task that the next version replaces, one that it takes over, a state, and a closure of each version
 /// in it.
@@ -46,6 +46,6 @@ fn scope_05_a_thousand_reloads_of_fifty_modules_leave_nothing_behind() {
     let process_last = Endurance::process_memory();
     println!("the process: {process:?} and {process_last:?}");
     if let (Some(first), Some(last)) = (process, process_last) {
-        assert!(grown(first, last) < 2.0, "the process: {first} and {last} bytes");
+        assert!(app.is_flat(first, last, || ()), "the process: {first} and {last} bytes, and more");
     }
 }

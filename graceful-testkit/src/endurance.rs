@@ -133,6 +133,23 @@ impl Endurance {
         }
     }
 
+    /// Whether the memory of the process grows by less than 2 % from `first` to `last`, or else by less than that
+    /// in one of two times a thousand further reloads: an allocator takes a while until it has what it needs, and
+    /// what leaks grows every time. `settle` lets go of what can go.
+    ///
+    /// # Panics
+    /// If a reload fails.
+    pub fn is_flat(&mut self, first: usize, last: usize, settle: impl Fn()) -> bool {
+        let mut before = last;
+        grown(first, last) < 2.0
+            || (0..2).any(|_| {
+                self.reloads(1_000);
+                settle();
+                let now = Self::process_memory().unwrap_or(before);
+                grown(std::mem::replace(&mut before, now), now) < 2.0
+            })
+    }
+
     /// The memory of this process that is in use, in bytes, where the system tells. Lets threads that have
     /// nothing to do go first: each has a stack.
     pub fn process_memory() -> Option<usize> {

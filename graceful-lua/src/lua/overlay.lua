@@ -1,6 +1,6 @@
 -- Holds back what code that is not live yet changes in live tables: the globals, and the first level of the
 -- states of modules. Before each turn of such code its changes are put in, after it they are taken out.
-local raw_getmeta, raw_setmeta, globals = ...
+local raw_getmeta, raw_setmeta, same, globals = ...
 local next, rawget, rawset, rawequal = next, rawget, rawset, rawequal
 local getmetatable, type = getmetatable, type
 
@@ -56,16 +56,6 @@ local function copy(target, most, known)
     return into, count
 end
 
--- Keeps what the target is now, to compare it later.
-local function see(frame, seen, count)
-    local objects = {}
-    for key, value in next, seen do
-        local kind = type(value)
-        if kind == 'table' or kind == 'userdata' then objects[key] = value end
-    end
-    frame.seen, frame.count, frame.objects = seen, count, objects
-end
-
 -- Puts `lower` and `layer` into `target`, in this order. The frame that is returned takes them out again.
 local function put_in(target, lower, layer, most, known)
     local base, count = copy(target, most, known)
@@ -76,8 +66,8 @@ local function put_in(target, lower, layer, most, known)
         count = count + apply(lower, target)
         frame.under_meta = getmeta(target)
     end
-    count = count + apply(layer, target)
-    see(frame, (lower or not is_empty(layer)) and copy(target) or base, count)
+    frame.count = count + apply(layer, target)
+    if lower or not is_empty(layer) then frame.seen = copy(target) else frame.seen = base end
     return frame
 end
 
@@ -132,17 +122,7 @@ end
 
 -- Whether all is as it was when the turn began, or when the changes were last noted.
 local function is_same(frame)
-    local seen, left = frame.seen, frame.count
-    for key, value in next, frame.target do
-        if seen[key] ~= value then return false end
-        left = left - 1
-    end
-    if left ~= 0 then return false end
-    -- Others than these are never equal without being the same.
-    for key, value in next, frame.objects do
-        if not rawequal(rawget(frame.target, key), value) then return false end
-    end
-    return true
+    return same(frame.target, frame.seen, frame.count)
 end
 
 -- Takes the change of `key` into the layer.
@@ -216,7 +196,7 @@ local function note(frame, who)
     if is_same(frame) then return end
     local keys, before, changed = changes(frame)
     for index = 1, changed do record(frame, keys[index], before[index], who) end
-    see(frame, copy(frame.target))
+    frame.seen, frame.count = copy(frame.target)
 end
 
 local overlay = {}
