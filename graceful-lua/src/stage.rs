@@ -47,7 +47,8 @@ impl LuaTxn {
         }
         // First, or making it would be charged with what the collector is behind.
         self.vm.collector.rest(&self.vm.lua);
-        let open = Open::new(&self.vm, self.cx.clone()).inspect_err(|_| self.vm.collector.wake(&self.vm.lua))?;
+        let open =
+            Open::new(&self.vm, self.cx.clone()).inspect_err(|_| self.vm.collector.wake(&self.vm.lua))?;
         self.vm.set_open(Some(open.clone()));
         Ok(slot.insert(open).clone())
     }
