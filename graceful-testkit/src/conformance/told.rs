@@ -146,16 +146,17 @@ pub fn scope_06_what_outlives_its_reload_for_long_is_a_leak<S: Subject>() {
     };
     let named = |module: &str| (module.to_owned(), 1, "call in web (generation 1)".to_owned());
     app.until("verdict", || leaks() == [named("db"), named("web")]);
-    let text = app.trace().text();
+    let told = |line: &str| app.trace().text().lines().filter(|found| *found == line).count();
     for line in ["leaked db: call in web (generation 1)", "leaked web: call in web (generation 1)"] {
-        assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{text}");
+        app.until("event", || told(line) > 0);
+        assert_eq!(told(line), 1, "{}", app.trace().text());
     }
     assert_eq!(app.status().generations, 2);
     app.open("go");
     old.join().unwrap();
     app.until("end of the leak", || leaks().is_empty());
-    assert_eq!(app.status().generations, 1);
-    assert!(app.trace().text().contains("purged db"), "{}", app.trace().text());
+    app.until("old code to be gone", || app.status().generations == 1);
+    app.until("event", || app.trace().text().contains("purged db"));
 }
 
 /// SCOPE-06: what goes in time is none.
