@@ -74,9 +74,9 @@ fn a_line_that_fails_is_told_with_code_and_place_and_the_rest_goes_on() {
         ("graceful.toml", "name = 'app'\nentry = ['main']\n"),
         ("main.lua", "return { f = function() error('broken') end }"),
     ]);
-    let output = app.console(&[], "require('main').f()\n1 +\n");
+    let output = app.console(&[], "require('main').f()\nlocal x = = 1\n");
     let main = app.dir.path().join("main.lua").display().to_string();
-    let errors = "error[GR0302]: broken\n --> ./main.lua:1\nerror[GR0301]: unexpected symbol near <eof>\n --> console:1\n";
+    let errors = "error[GR0302]: broken\n --> ./main.lua:1\nerror[GR0301]: unexpected symbol near '='\n --> console:1\n";
     assert_eq!(text(&output.stderr).replace(&main, "./main.lua"), errors);
     assert_eq!(output.status.code(), Some(1));
     let output = app.console(&["--json", "--limit", "0.2"], "require('fiber').sleep(9)\n");
