@@ -15,6 +15,8 @@ use crate::scan::scan;
 pub(crate) struct Chunk {
     bytecode: Vec<u8>,
     name: String,
+    /// Nothing in the text gives its functions other globals.
+    keeps_its_environment: bool,
 }
 
 thread_local! {
@@ -47,7 +49,9 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     requires.retain(|require| !given.fixed.contains(require.name.as_str()));
     // That there is none fails no plan; if there is one it is loaded, and comes first when it is asked for.
     requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
-    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name }) })
+    let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
+    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }) })
 }
 
 fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {
@@ -61,6 +65,12 @@ fn readable(text: &[u8]) -> Vec<u8> {
 }
 
 impl Chunk {
+    /// Whether its top level, loaded once, may be run again for another version: the functions of both would
+    /// share one `_ENV`.
+    pub(crate) fn keeps_its_environment(&self) -> bool {
+        self.keeps_its_environment
+    }
+
     /// The top level as a function of the live VM. Only what this process compiled gets here.
     pub(crate) fn load(&self, lua: &Lua) -> mlua::Result<Function> {
         lua.load(&self.bytecode).set_name(&self.name).set_mode(ChunkMode::Binary).into_function()

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use graceful_core::lifecycle::HookResult;
 use graceful_core::module::{Checkpoint, Draft};
 use graceful_core::{
-    CallError, DrainPolicy, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Value,
+    CallError, DrainPolicy, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Source, Value,
 };
 use mlua::{Function, MultiValue, Table};
 
@@ -37,6 +37,11 @@ impl LuaModule {
 
     pub(crate) fn id(&self) -> u64 {
         self.kept.record.id
+    }
+
+    /// Whether it was made of `source`, and not of an equal one.
+    pub(crate) fn is_of(&self, source: &Arc<Source>) -> bool {
+        Arc::ptr_eq(&self.kept.record.source, source)
     }
 
     pub(crate) fn is_in(&self, vm: &Vm) -> bool {

@@ -33,6 +33,14 @@ pub(crate) struct LuaTxn {
     open: Mutex<Option<Arc<Open>>>,
 }
 
+/// The Lua side of a module that is about to run.
+struct Ready {
+    kept: Arc<Kept>,
+    require: Function,
+    /// The top level of the live version, where the text is the same: it can be run again.
+    main: Option<Function>,
+}
+
 impl LuaTxn {
     pub(crate) fn begin(vm: &Arc<Vm>, cx: TxnCx) -> Self {
         vm.turns.watch();
@@ -54,7 +62,7 @@ impl LuaTxn {
     }
 
     /// Makes the Lua side of the record, with the state of the live version.
-    fn prepare(&self, open: &Arc<Open>, cx: &StageCx) -> mlua::Result<(Arc<Kept>, Function)> {
+    fn prepare(&self, open: &Arc<Open>, cx: &StageCx, chunk: &Chunk) -> mlua::Result<Ready> {
         let vm = &self.vm;
         let draft = Draft {
             importer: cx.importer.clone(),
@@ -69,13 +77,19 @@ impl LuaTxn {
             draft.kept = Arc::downgrade(&kept);
         }
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
-        let state: Option<Table> = match previous.filter(|previous| previous.is_in(vm)) {
-            Some(previous) => vm.table(previous.id())?.raw_get("state")?,
-            None => None,
-        };
+        let (mut state, mut main): (Option<Table>, Option<Function>) = (None, None);
+        if let Some(previous) = previous.filter(|previous| previous.is_in(vm)) {
+            let own = vm.table(previous.id())?;
+            state = own.raw_get("state")?;
+            if previous.is_of(&cx.source) && chunk.keeps_its_environment() {
+                main = own.raw_get("main")?;
+            }
+        }
+        let globals = vm.lua.globals();
+        let main = main.filter(|main| main.environment().as_ref() == Some(&globals));
         let require = vm.imports.record(vm, &record, state.as_ref())?;
         open.staged(vm, &record, state)?;
-        Ok((kept, require))
+        Ok(Ready { kept, require, main })
     }
 
     fn manifest(&self, kept: &Kept, exports: &Value) -> mlua::Result<Manifest> {
@@ -140,10 +154,10 @@ impl Txn for LuaTxn {
         let prepared = vm.hold(|| {
             let open = self.open()?;
             vm.grave.clear(&vm.records, BURIED);
-            let (kept, require) = self.prepare(&open, &cx)?;
-            Ok::<_, mlua::Error>((open, kept, require))
+            let ready = self.prepare(&open, &cx, &chunk)?;
+            Ok::<_, mlua::Error>((open, ready))
         });
-        let (open, kept, require) = prepared.map_err(|error| vm.script_error(&error))?;
+        let (open, Ready { kept, require, main }) = prepared.map_err(|error| vm.script_error(&error))?;
         let record = &kept.record;
         let how = How {
             veil: Some(Veil::staging(&open, record, require)),
@@ -153,18 +167,21 @@ impl Txn for LuaTxn {
         };
         let run = Run::new(vm, how, || {
             let called = (|| {
-                let top_level = chunk.load(&vm.lua)?;
+                let top_level = main.map_or_else(|| chunk.load(&vm.lua), Ok)?;
+                let own = vm.table(record.id)?;
+                own.raw_set("main", &top_level)?;
                 let (name, origin) = (cx.source.name.as_str(), cx.source.origin.as_str());
                 let origin = cfg!(not(feature = "luajit")).then_some(origin);
                 let args = (top_level, name, origin.into_iter().collect::<mlua::Variadic<_>>());
-                Ok::<_, mlua::Error>(Watched::new(vm, vm.guard.call_async::<Value>(args)))
+                Ok::<_, mlua::Error>((own, Watched::new(vm, vm.guard.call_async::<Value>(args))))
             })();
             async move {
-                let exports = match called?.await? {
+                let (own, call) = called?;
+                let exports = match call.await? {
                     Value::Nil => Value::Boolean(true),
                     exports => exports,
                 };
-                vm.table(record.id)?.raw_set("exports", &exports)?;
+                own.raw_set("exports", &exports)?;
                 open.set_exports(&record.source.name, &exports)?;
                 Ok(exports)
             }

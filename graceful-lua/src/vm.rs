@@ -46,7 +46,7 @@ struct Engine {
 pub(crate) struct Vm {
     pub(crate) lua: Lua,
     pub(crate) settings: Settings,
-    /// By record number: `{exports, state, mod, hooks, require}`. One handle for all of them, because LuaJIT
+    /// By record number: `{exports, state, mod, hooks, require, main}`. One handle for all of them, because LuaJIT
     /// has room for some thousand handles only.
     pub(crate) records: Table,
     pub(crate) grave: Grave,

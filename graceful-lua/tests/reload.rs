@@ -335,6 +335,36 @@ fn tx_03_a_long_top_level_ends_as_if_nothing_had_been_in_between() {
     assert_eq!(app.call("main", "sum"), "1 2 3yyy".into());
 }
 
+#[test]
+fn call_01_a_text_that_is_run_again_shares_nothing_with_the_version_before() {
+    let counter = "local dep = require('dep')
+        local n = 0
+        return { hit = function() n = n + 1 return n .. dep.tag end,
+            slow = function() n = n + 10 require('store').nap() n = n + 10 return n .. dep.tag end }";
+    let environment = "local dep = require('dep') local M, print = {}, print
+        if setfenv then setfenv(1, { M = M }) else _ENV = { M = M } end
+        own = 1
+        function M.own() own = own + 1 return own end
+        return M";
+    let app = App::started(&[
+        ("main", "require 'counter' require 'environment' return {}"),
+        ("counter", counter),
+        ("environment", environment),
+        ("dep", "return { tag = 'a' }"),
+    ]);
+    assert_eq!(app.call("counter", "hit"), "1a".into());
+    assert_eq!(app.call("environment", "own"), 2.into());
+    let (engine, clock) = (app.engine.clone(), app.clock.clone());
+    let slow = std::thread::spawn(move || clock.block_on(engine.call("counter", "slow", vec![])));
+    while app.engine.status().modules.iter().all(|module| module.in_flight == 0) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    app.edit("dep", "return { tag = 'b' }").unwrap();
+    assert_eq!(app.call("counter", "hit"), "1b".into());
+    assert_eq!(app.call("environment", "own"), 2.into());
+    assert_eq!(slow.join().unwrap(), Ok("21a".into()));
+}
+
 /// Calls a script whenever a module was staged.
 struct Caller {
     engine: Engine,

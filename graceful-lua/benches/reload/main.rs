@@ -91,17 +91,33 @@ fn everything() {
     println!("\n1,000 modules of 40 lines, all of them");
     line("naive: clear package.loaded, require again", base, of, base);
     let force = || ReloadOptions { force: true, ..ReloadOptions::default() };
-    let before = app.backend.pauses();
-    let reloads: Vec<_> = (0..RUNS).map(|_| app.reload(force())).collect();
-    let after = app.backend.pauses();
-    line("a forced reload, all phases", median(reloads.iter().map(|(_, took)| *took).collect()), of, base);
-    phases(&reloads, of, base);
-    line("  the VM kept from others, in all", (after.total - before.total) / RUNS as u32, of, base);
-    line("  the VM kept from others, longest at once", after.longest, of, base);
-    println!("  in {} slices", (after.count - before.count) / RUNS as u64);
+    let reloads = kept_in("forced, the texts as they were", &app, of, base, |_| app.reload(force()));
+    kept_in("every text edited", &app, of, base, |run| {
+        (0..1_000).for_each(|at| app.edit(at, run + 1));
+        app.reload(ReloadOptions::default())
+    });
     let quiet = median(reloads.iter().map(|(_, took)| *took).collect());
     waits("its longest wait with nothing going on", &app, of, base, || std::thread::sleep(quiet));
     waits("its longest wait during a forced reload", &app, of, base, || drop(app.reload(force())));
+}
+
+/// Reloads several times: how long that takes, and how long it keeps the VM from others.
+fn kept_in(
+    what: &str,
+    app: &App,
+    of: &str,
+    base: Duration,
+    reload: impl Fn(usize) -> (Report, Duration),
+) -> Vec<(Report, Duration)> {
+    let before = app.backend.pauses();
+    let reloads: Vec<_> = (0..RUNS).map(reload).collect();
+    let after = app.backend.pauses();
+    line(what, median(reloads.iter().map(|(_, took)| *took).collect()), of, base);
+    phases(&reloads, of, base);
+    line("  the VM kept from others, in all", (after.total - before.total) / RUNS as u32, of, base);
+    line("  the VM kept from others, longest at once so far", after.longest, of, base);
+    println!("  in {} slices", (after.count - before.count) / RUNS as u64);
+    reloads
 }
 
 /// What a caller at 1 kHz meets during `work`.
