@@ -57,6 +57,8 @@ pub(crate) struct Staging {
     /// Every one that was begun, so that what a top level that failed had made can still be let go of.
     begun: Mutex<Vec<Arc<Instance>>>,
     requests: Arc<Requests>,
+    /// A top level imported what was to come later.
+    imported: bool,
     budget: Duration,
     failure: Option<ReloadErrorKind>,
 }
@@ -74,8 +76,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, begun, requests, failure) = Default::default();
-        Self { world, generation, intents, txns, staged, begun, requests, budget, failure }
+        let (staged, begun, requests, imported, failure) = Default::default();
+        Self { world, generation, intents, txns, staged, begun, requests, imported, budget, failure }
     }
 
     /// Stages everything in `changes`, which grows by what top levels ask for.

@@ -23,7 +23,7 @@ const EXPORTED: usize = 1000;
 const BURIED: usize = 4;
 
 /// How long top levels that follow each other may keep the VM from others.
-const SLICE: Duration = Duration::from_micros(200);
+const SLICE: Duration = Duration::from_micros(300);
 
 /// This backend's part of one transaction.
 pub(crate) struct LuaTxn {
@@ -111,7 +111,7 @@ impl LuaTxn {
             let Value::String(name) = name else { return Ok(()) };
             let export = match &value {
                 Value::Function(_) => Some(Export::Function),
-                value if !is_small(value, &mut EXPORTED.clone()) => None,
+                Value::Table(table) if !is_small(table, &mut EXPORTED.clone()) => None,
                 value => from_lua(value).ok().map(Export::Value),
             };
             export.map(|export| manifest.exports.insert(name.to_string_lossy(), export));
@@ -131,15 +131,14 @@ impl LuaTxn {
     }
 }
 
-/// Whether `value` has few enough entries to be copied out.
-fn is_small(value: &Value, left: &mut usize) -> bool {
-    let mut todo = vec![value.clone()];
-    while let Some(value) = todo.pop() {
-        let Value::Table(table) = value else { continue };
+/// Whether `table` has few enough entries to be copied out.
+fn is_small(table: &Table, left: &mut usize) -> bool {
+    let mut todo = vec![table.clone()];
+    while let Some(table) = todo.pop() {
         for entry in table.pairs::<Value, Value>() {
             let Some(less) = left.checked_sub(1) else { return false };
             *left = less;
-            todo.extend(entry.map(|(_, value)| value));
+            todo.extend(entry.ok().and_then(|(_, value)| value.as_table().cloned()));
         }
     }
     true

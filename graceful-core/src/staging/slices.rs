@@ -66,7 +66,7 @@ impl Staging {
                 return Some((name.clone(), backend(name)));
             }
             while let Some(name) = job.todo.front() {
-                if self.instance(name).is_none() {
+                if !self.imported || self.instance(name).is_none() {
                     return Some((name.clone(), backend(name)));
                 }
                 // Somebody imported it meanwhile.
@@ -107,6 +107,7 @@ impl Staging {
         }
         job.running = Some((name, running));
         let Some(request) = self.requests.next() else { return Step::Waits };
+        self.imported = true;
         self.import(request, inputs, changes, jobs);
         Step::More
     }
