@@ -369,6 +369,12 @@ fn hup_reloads_term_ends_and_a_second_host_is_told_so() {
     served.until("/", |answer| answer.starts_with("two"));
     app.write("web.lua", "local x = = 1");
     served.signal("HUP");
+    // A signal is not there at once, and an end would overtake it.
+    let refused = |_| {
+        std::thread::sleep(Duration::from_millis(20));
+        json(&app.run(&["status", "--json"]))["last_reload"]["code"] == "GR0301"
+    };
+    assert!((0..200).any(refused), "{}", text(&app.run(&["status"]).stdout));
     let second = app.run(&["run", "."]);
     assert_eq!(code(&second), 1);
     assert!(text(&second.stderr).contains("is the app running already?"), "{}", text(&second.stderr));
