@@ -293,3 +293,24 @@ impl<F> Drop for Leased<F> {
         self.future = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn call_04_a_call_whose_inner_call_was_told_ends_as_cancelled_though_it_caught_that() {
+        let gate = Arc::<Gate>::default();
+        let outer = Lease::open(&gate, &"web".into(), LeaseKind::Call).ok().unwrap();
+        // Cancelled after the outer call was found not to be, in the same poll.
+        let page = outer.scope(async {
+            let inner = Lease::current().unwrap().nested(&"db".into()).ok().unwrap();
+            inner.cancel();
+            inner.scope(async {}).await.unwrap_err();
+            "page"
+        });
+        assert_eq!(page.now_or_never(), Some(Err(CallError::Cancelled { module: "web".into() })));
+    }
+}
