@@ -14,6 +14,7 @@ pub mod planted;
 // words
 pub mod error;
 pub mod value;
+pub mod near;
 pub mod version;
 pub mod source;
 pub mod migration;
@@ -34,6 +35,7 @@ pub mod event;
 pub mod report;
 pub mod failure;
 pub mod shutdown;
+pub mod asked;
 // what others implement
 pub mod module;
 pub mod generation;

@@ -9,11 +9,11 @@
 //! The types are those of Lua, `integer`, `any`, and what a metatable's `__type` says. `?` before one allows nil,
 //! `|` between several allows each of them, and a table stands for a table of options, which may be nested.
 
+use graceful_core::near::nearest;
 use mlua::{Function, Lua, Table};
 
 use crate::caller::Ties;
 use crate::frame::local_of;
-use crate::near::nearest;
 
 /// A function `open(caller)` that gives the module `checks`, the same for every instance.
 pub(crate) fn factory(lua: &Lua, _: &Ties) -> mlua::Result<Function> {

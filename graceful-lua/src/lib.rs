@@ -9,7 +9,6 @@
 // words
 mod error;
 mod scan;
-mod near;
 mod semver;
 mod value;
 mod show;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_core::{DrainPolicy, HookError, Migration, MigrationCx, Migrations, Value, Version};
+use graceful_core::{DrainPolicy, HookError, Migration, MigrationCx, Migrations, Value, Version, near};
 use mlua::{Function, Lua, Table};
 
 use crate::checkpoint::{Copy, LuaCheckpoint};
-use crate::near;
 use crate::overlay::Veil;
 use crate::record::Kept;
 use crate::run::{How, Run, Watched};

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::manifest::HookSet;
-use graceful_core::{CheckpointMode, Hook, HookCx, Migrations, ScriptError, Version};
+use graceful_core::{CheckpointMode, Hook, HookCx, Migrations, ScriptError, Version, near};
 use mlua::{Function, Lua, Table, UserDataRef, Value};
 
 use crate::migration;
 use crate::module::finalize;
-use crate::near;
 use crate::record::{Identity, Record};
 use crate::semver::{self, Semver};
 

@@ -60,7 +60,6 @@
 // words
 mod limits;
 mod failure;
-mod near;
 mod semver;
 // one access at a time
 mod cell;

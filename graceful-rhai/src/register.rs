@@ -2,12 +2,12 @@
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::lifecycle::Hook;
+use graceful_core::near::{meant, nearest};
 use graceful_core::{CheckpointMode, Finalize, Lease, ScriptError, Version};
 use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
 use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed};
-use crate::near::nearest;
 use crate::registration::{Object, Registration};
 use crate::steps::Steps;
 use crate::unit::{Unit, here};
@@ -162,7 +162,7 @@ fn known(unit: &Unit, option: &str) -> Result<(), String> {
     if all().any(|known| known == option) {
         return Ok(());
     }
-    let near = nearest(option, all()).map(|known| format!(", did you mean `{known}`?"));
+    let near = nearest(option, all()).map(meant);
     let near = near.unwrap_or_else(|| format!("; there are: {}", all().collect::<Vec<_>>().join(", ")));
     Err(format!("module `{}`: unknown option `{option}`{near}", unit.name))
 }

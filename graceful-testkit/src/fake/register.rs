@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
+use graceful_core::near::{distance, meant};
 use graceful_core::{CheckpointMode, Export, Hooks, Lease, Manifest, Place, ScriptError, Value, Version};
 
 use super::room::{Room, failed};
@@ -112,32 +113,6 @@ impl Room {
             return Ok(());
         }
         let nearest = all().min_by_key(|known| distance(known, option)).unwrap_or_default();
-        Err(format!("module `{}`: unknown option `{option}`, did you mean `{nearest}`?", self.name))
-    }
-}
-
-/// How many letters to change, add or drop to get from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let changed = corner + usize::from(a != *b);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[to.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_nearest_word_is_the_one_with_the_fewest_changes() {
-        assert_eq!(super::distance("finalize", "finilize"), 1);
-        assert_eq!(super::distance("init", "initial"), 3);
-        assert_eq!(super::distance("drain", "drain"), 0);
+        Err(format!("module `{}`: unknown option `{option}`{}", self.name, meant(nearest)))
     }
 }

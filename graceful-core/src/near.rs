@@ -1,18 +1,24 @@
-//! The name that was meant by one that is not known.
+//! The name that was meant by one that is not known: for backends that check what scripts give them.
 
 /// The one of `known` that `unknown` is a slip of the pen away from.
-pub(crate) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+///
+/// ```
+/// # use graceful_core::near::nearest;
+/// assert_eq!(nearest("finilize", ["init", "finalize"].into_iter()), Some("finalize"));
+/// assert_eq!(nearest("colour", ["init", "finalize"].into_iter()), None);
+/// ```
+pub fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|known| (distance(unknown, known), known)).min();
     near.filter(|(distance, known)| *distance <= 1 + known.len() / 4).map(|(_, known)| known)
 }
 
-/// The question that follows an unknown name.
-pub(crate) fn meant(known: &str) -> String {
+/// The question that follows an unknown name: `` , did you mean `finalize`? ``.
+pub fn meant(known: &str) -> String {
     format!(", did you mean `{known}`?")
 }
 
-/// How many letters must change to make `a` of `b`.
-fn distance(a: &str, b: &str) -> usize {
+/// How many letters to change, add or drop to make `a` of `b`.
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -29,7 +35,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{distance, nearest};
 
     #[test]
     fn a_slip_is_mended_and_another_word_is_not() {
@@ -37,5 +43,12 @@ mod tests {
         assert_eq!(nearest("finilize", known()), Some("finalize"));
         assert_eq!(nearest("inti", known()), Some("init"));
         assert_eq!(nearest("colour", known()), None);
+    }
+
+    #[test]
+    fn the_distance_is_the_fewest_changes() {
+        assert_eq!(distance("finalize", "finilize"), 1);
+        assert_eq!(distance("init", "initial"), 3);
+        assert_eq!(distance("drain", "drain"), 0);
     }
 }
