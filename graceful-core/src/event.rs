@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::lifecycle::Hook;
 use crate::migration::MigrationStep;
 use crate::plan::Step;
+use crate::role::{Callback, InstanceState};
 use crate::source::Name;
 use crate::version::Version;
 
@@ -138,6 +139,26 @@ pub enum EventKind {
         took: Duration,
         /// What it failed with.
         error: Option<String>,
+    },
+    /// A callback of a role returned.
+    RoleCalled {
+        /// The role.
+        role: String,
+        /// Its module.
+        module: Name,
+        /// Which callback.
+        callback: Callback,
+        /// How long it took.
+        took: Duration,
+        /// What it failed with.
+        error: Option<String>,
+    },
+    /// The roles went from one state to another.
+    StateChanged {
+        /// The state before.
+        from: InstanceState,
+        /// The state now.
+        to: InstanceState,
     },
     /// One journaled step was undone.
     Undone {

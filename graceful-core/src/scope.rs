@@ -1,6 +1,7 @@
 //! What a generation owns: what it started (resources) and what it offers by key (registrations).
 
 mod care;
+mod run;
 mod table;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::lifecycle::HookError;
 use crate::source::Name;
 use crate::value::Value;
 use care::Heir;
+use run::Run;
 pub use table::{KeyTaken, Registered, Registrations, Table};
 
 /// Something a generation started and must release: a task, a timer, anything given to `own`.
@@ -81,6 +83,20 @@ struct Owned {
     registrations: BTreeMap<(String, String), Arc<dyn Callable>>,
     closed: bool,
     heir: Arc<Heir>,
+    /// A role of this module runs.
+    run: Option<Run>,
+}
+
+impl Owned {
+    fn take_in(&mut self, resource: Arc<dyn Resource>) {
+        self.run.iter_mut().for_each(|run| { run.resources.insert(resource.id()); });
+        self.resources.push(resource);
+    }
+
+    fn offer(&mut self, at: (String, String), target: Arc<dyn Callable>) -> Option<Arc<dyn Callable>> {
+        self.run.iter_mut().for_each(|run| { run.keys.insert(at.clone()); });
+        self.registrations.insert(at, target)
+    }
 }
 
 /// What one generation of one module owns. Staged with it, active at commit, handed over or released after.
@@ -170,7 +186,7 @@ impl Scope {
     pub fn register(&self, kind: &str, key: &str, target: Arc<dyn Callable>) -> Result<(), KeyTaken> {
         let at = (kind.to_owned(), key.to_owned());
         if self.intents.is_open() {
-            let old = self.lock().registrations.insert(at, target);
+            let old = self.lock().offer(at, target);
             drop(old);
             return Ok(());
         }
@@ -205,7 +221,7 @@ impl Scope {
             table.insert(at.clone(), entry);
             Ok(())
         })?;
-        let old = self.lock().registrations.insert(at, target);
+        let old = self.lock().offer(at, target);
         drop(old);
         Ok(())
     }

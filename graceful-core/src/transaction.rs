@@ -1,11 +1,13 @@
 //! One reload, as its own table of contents: one phase, one call.
 
 mod commit;
+mod crew;
 mod discard;
 mod exclusive;
 mod migrate;
 mod prepare;
 mod retire;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use futures_util::lock::OwnedMutexGuard;
 
 use crate::changes::Changes;
 use crate::engine::{Inner, Ticket};
@@ -24,7 +27,7 @@ use crate::journal::{Journal, Undone};
 use crate::lifecycle::Hook;
 use crate::plan::Plan;
 use crate::planted::{Bug, is_planted};
-use crate::report::{ModuleReport, Outcome, PhaseTime, ReloadOptions, Report};
+use crate::report::{ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
 use crate::source::Name;
 use crate::staging::Staging;
 use crate::version::Version;
@@ -60,6 +63,9 @@ pub(crate) struct Transaction {
     shut_at: Option<Duration>,
     widenings: usize,
     pause: Duration,
+    roles: roles::RoleWork,
+    /// No configuration is applied meanwhile.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Transaction {
@@ -91,6 +97,8 @@ impl Transaction {
             shut_at: None,
             widenings: 0,
             pause: Duration::ZERO,
+            roles: roles::RoleWork::default(),
+            turn: None,
         }
     }
 
@@ -112,7 +120,11 @@ impl Transaction {
                 Ok(self.report(Outcome::Committed))
             }
             Ok(Reached::Validated) => self.checked().await,
-            Ok(Reached::Nothing) => Ok(self.report(Outcome::Unchanged)),
+            Ok(Reached::Nothing) => {
+                self.commit_roles();
+                self.tell_applied().await;
+                Ok(self.report(Outcome::Unchanged))
+            }
             Err(failure) => Err(self.back(failure).await),
         };
         self.end_phase(result.is_ok());
@@ -128,24 +140,32 @@ impl Transaction {
     }
 
     async fn forward(&mut self) -> Result<Reached, Failure> {
+        self.take_turn().await?;
+        if self.options.roles {
+            self.roles_permitted()?;
+            self.enter_roles()?;
+        }
         let mut widened = BTreeMap::new();
-        loop {
+        let inputs = loop {
             let inputs = Arc::new(self.engine.inputs(self.options.clone(), widened.clone()));
-            if !self.plan(&inputs).await? {
+            let registers = self.options.register.is_some();
+            if !self.plan(&inputs).await? && !registers {
                 return Ok(Reached::Nothing);
             }
+            self.roles_permitted()?;
             if !self.options.check {
                 self.make_room().await?;
             }
             self.stage(&inputs).await?;
             let born = self.close();
             if born.is_empty() {
-                break;
+                break inputs;
             }
             self.again(born, &mut widened).await?;
-        }
+        };
         self.wanted()?;
         self.validate()?;
+        self.validate_roles(&inputs).await?;
         if self.options.check {
             return Ok(Reached::Validated);
         }
@@ -164,6 +184,17 @@ impl Transaction {
         Ok(Reached::Committed)
     }
 
+    /// Waits until no configuration is being applied.
+    async fn take_turn(&mut self) -> Result<(), Failure> {
+        let board = &self.engine.crew.board;
+        self.turn = match board.turn_now() {
+            None if self.options.on_busy == OnBusy::Refuse => return Err(Failure::Busy),
+            None => Some(board.turn().await),
+            turn => turn,
+        };
+        Ok(())
+    }
+
     /// Why it goes back although nothing failed.
     fn given_up(&self) -> Failure {
         match self.ticket.hangs() {
@@ -180,6 +211,7 @@ impl Transaction {
 
     async fn retire(&mut self) {
         self.begin(Phase::Retire);
+        self.tell_applied().await;
         retire::retire(self).await;
     }
 
@@ -199,8 +231,9 @@ impl Transaction {
     async fn undo(&mut self) -> Undone {
         self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
-        let undone = self.journal.undo(&world, self.base, budget).await;
+        let mut undone = self.journal.undo(&world, self.base, budget).await;
         self.discard().await;
+        self.bring_back(&mut undone).await;
         self.open_closing();
         self.open_gates();
         undone
@@ -220,7 +253,9 @@ impl Transaction {
         };
         let mut report = Box::new(self.report(outcome));
         report.rolled_back = undone.steps;
-        ReloadError { kind: Box::new(failure), phase, report, left: undone.left }
+        let error = ReloadError { kind: Box::new(failure), phase, report, left: undone.left };
+        self.roles_failed(error.code().to_string(), error.to_string(), phase, error.is_stuck());
+        error
     }
 
     fn open_closing(&self) {

@@ -31,6 +31,7 @@ mod patience;
 mod ground;
 // what scripts see
 mod import;
+mod callback;
 mod caller;
 mod frame;
 mod fiber;

@@ -105,7 +105,10 @@ impl LuaTxn {
             manifest.drain = registration.drain;
             manifest.migrations = registration.migrations;
         }
-        let Value::Table(exports) = exports else { return Ok(manifest) };
+        let Value::Table(exports) = exports else {
+            manifest.returned = Some(exports.type_name());
+            return Ok(manifest);
+        };
         self.vm.copier.border(exports)?;
         exports.for_each(|name: Value, value: Value| {
             let Value::String(name) = name else { return Ok(()) };
@@ -209,6 +212,13 @@ impl Txn for LuaTxn {
             }
         };
         self.vm.hold(|| self.vm.paused.during(keep));
+    }
+
+    fn join(&self, module: &Arc<dyn Module>) {
+        let module = module.as_any().downcast_ref::<LuaModule>().filter(|module| module.is_in(&self.vm));
+        if let (Some(module), Ok(open)) = (module, self.vm.hold(|| self.open())) {
+            open.join(module.record());
+        }
     }
 
     /// A synchronous call that still runs holds the VM's lock.

@@ -8,7 +8,7 @@ use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::{self, Node};
+use crate::graph::{self, Edge, Node};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Found, Hash, Name, Source};
 
@@ -41,7 +41,7 @@ impl<'a> Draft<'a> {
     /// Finds what changed: by hash, never by time.
     pub(super) fn scan(&mut self) -> Result<(), Failure> {
         let scanned: Vec<Arc<Instance>> = match &self.inputs.options.changed {
-            Some(names) if !self.inputs.options.force => {
+            Some(names) if !self.inputs.options.force && !self.inputs.options.roles => {
                 names.iter().filter_map(|name| self.live(name)).collect()
             }
             _ => self.inputs.world.live_all(),
@@ -54,6 +54,7 @@ impl<'a> Draft<'a> {
                     self.load(source, Some(live), Reason::Changed)?;
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
+                Found::Source(_) if self.is_of_roles(&live.name) => self.again(live, Reason::Roles),
                 Found::Source(_) => {}
                 Found::Missing { .. } => {
                     self.leaving.insert(live.name.clone(), (live, Reason::SourceGone));
@@ -62,7 +63,12 @@ impl<'a> Draft<'a> {
         }
         for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
             if self.live(name).is_none() && !self.loads.contains_key(name) {
-                self.entry(name)?;
+                self.entry(name, Reason::Entry)?;
+            }
+        }
+        for name in self.inputs.options.register.iter().flatten() {
+            if self.live(name).is_none() && !self.loads.contains_key(name) {
+                self.entry(name, Reason::Role)?;
             }
         }
         self.appeared()
@@ -91,11 +97,18 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    pub(super) fn entry(&mut self, name: &Name) -> Result<(), Failure> {
+    /// Whether a reload of roles from a clean slate takes `name`.
+    fn is_of_roles(&self, name: &Name) -> bool {
+        let Inputs { options, baseline, roles, role_edges, .. } = self.inputs;
+        options.roles && (!baseline.contains(name) || roles.contains(name) || role_edges.contains_key(name))
+    }
+
+    pub(super) fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
         match self.read(name)? {
-            Found::Source(source) => self.load(source, None, Reason::Entry),
+            Found::Source(source) => self.load(source, None, reason),
             Found::Missing { searched } => {
-                let by = "the app's entries".to_owned();
+                let by = if reason == Reason::Role { "the list of roles" } else { "the app's entries" };
+                let by = by.to_owned();
                 Err(Failure::Missing { module: name.clone(), by, place: None, searched })
             }
         }
@@ -231,11 +244,17 @@ impl<'a> Draft<'a> {
         for (name, load) in &self.loads {
             graph.replace(name, next_edges(load));
         }
+        for (name, modules) in &self.inputs.role_edges {
+            // Until it is staged a role is taken to depend on what it did.
+            let edge = Edge { place: None, deferred: true, dynamic: false };
+            modules.iter().for_each(|module| graph.add(name, module, edge.clone()));
+        }
         for name in self.leaving.keys() {
             graph.remove(name);
         }
         let kept = self.inputs.world.kept.lock().unwrap().clone();
         let roots = self.inputs.entries.iter().chain(&self.inputs.options.load).chain(&kept);
+        let roots = roots.chain(&self.inputs.roles);
         let reachable = graph.reachable(roots);
         for live in self.inputs.world.live_all() {
             if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {
