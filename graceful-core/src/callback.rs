@@ -44,9 +44,7 @@ impl CallbackRun<'_> {
         let result = match answer {
             Err(error) if error.timeout => Err(timed_out(role, callback, budget)),
             Err(HookError { message, place, .. }) => Err(failed(role, callback, message, place)),
-            Ok(values) => {
-                verdict(callback, values).map_err(|message| failed(role, callback, message, None))
-            }
+            Ok(values) => verdict(callback, values).map_err(|message| failed(role, callback, message, None)),
         };
         let took = world.clock.now().saturating_sub(began);
         let error = result.as_ref().err().map(|error: &RoleError| match error.place() {

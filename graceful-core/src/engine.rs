@@ -154,8 +154,7 @@ impl Inner {
         let baseline = desk.baseline.clone().unwrap_or_default();
         let lost_role = desk.shrunk || desk.modules.iter().any(|name| !roles.contains(name));
         drop(desk);
-        let lost_entry =
-            lost_role || self.served.lock().unwrap().iter().any(|name| !entries.contains(name));
+        let lost_entry = lost_role || self.served.lock().unwrap().iter().any(|name| !entries.contains(name));
         let find = Arc::new(find);
         Inputs { world, backends, find, entries, options, lost_entry, roles, role_edges, baseline, widened }
     }

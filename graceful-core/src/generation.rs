@@ -182,13 +182,6 @@ impl World {
         modules.values().filter_map(|all| all.iter().rev().find(|i| i.lives_at(live)).cloned()).collect()
     }
 
-    /// The modules that `generation` sees.
-    pub(crate) fn live_before(&self, generation: Generation) -> BTreeSet<Name> {
-        let modules = self.modules.read().unwrap();
-        let seen = modules.iter().filter(|(_, all)| all.iter().any(|i| i.lives_at(generation)));
-        seen.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Every instance that is still held in memory, old ones too.
     pub fn instances(&self) -> Vec<Arc<Instance>> {
         self.modules.read().unwrap().values().flatten().cloned().collect()

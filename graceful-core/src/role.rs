@@ -89,8 +89,7 @@ pub struct RoleInfo {
 impl RoleInfo {
     /// Reads what a module declares.
     pub(crate) fn read(manifest: &Manifest) -> Result<Self, RoleError> {
-        let wrong =
-            |reason: String| RoleError::Declaration { module: manifest.name.clone(), reason };
+        let wrong = |reason: String| RoleError::Declaration { module: manifest.name.clone(), reason };
         if let Some(got) = manifest.returned {
             return Err(wrong(format!("it must return a table, got {got}")));
         }
@@ -121,9 +120,9 @@ impl RoleInfo {
                 return Err(wrong(format!("`dependencies` must be a list of names of modules, got {got}")));
             }
         };
-        let callbacks = Callback::ALL.into_iter().filter(|callback| {
-            matches!(manifest.exports.get(callback.as_str()), Some(Export::Function))
-        });
+        let callbacks = Callback::ALL
+            .into_iter()
+            .filter(|callback| matches!(manifest.exports.get(callback.as_str()), Some(Export::Function)));
         let callbacks = callbacks.collect();
         let no_function = Callback::ALL.into_iter().find_map(|callback| {
             let value = value(manifest, callback.as_str())?.ok()?;

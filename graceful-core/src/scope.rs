@@ -89,12 +89,16 @@ struct Owned {
 
 impl Owned {
     fn take_in(&mut self, resource: Arc<dyn Resource>) {
-        self.run.iter_mut().for_each(|run| { run.resources.insert(resource.id()); });
+        self.run.iter_mut().for_each(|run| {
+            run.resources.insert(resource.id());
+        });
         self.resources.push(resource);
     }
 
     fn offer(&mut self, at: (String, String), target: Arc<dyn Callable>) -> Option<Arc<dyn Callable>> {
-        self.run.iter_mut().for_each(|run| { run.keys.insert(at.clone()); });
+        self.run.iter_mut().for_each(|run| {
+            run.keys.insert(at.clone());
+        });
         self.registrations.insert(at, target)
     }
 }

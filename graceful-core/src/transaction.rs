@@ -1,5 +1,6 @@
 //! One reload, as its own table of contents: one phase, one call.
 
+mod account;
 mod commit;
 mod crew;
 mod discard;
@@ -27,7 +28,7 @@ use crate::journal::{Journal, Undone};
 use crate::lifecycle::Hook;
 use crate::plan::Plan;
 use crate::planted::{Bug, is_planted};
-use crate::report::{ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
+use crate::report::{OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
 use crate::source::Name;
 use crate::staging::Staging;
 use crate::version::Version;
@@ -271,58 +272,7 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn warn(&mut self, module: Option<Name>, message: String) {
-        self.warnings.push(message.clone());
-        self.world.emit(EventKind::Warning { module, message });
-    }
-
     pub(crate) fn changes(&self) -> &Changes {
         self.changes.as_ref().expect("a plan was made")
-    }
-
-    fn begin(&mut self, phase: Phase) {
-        if self.phase.is_some_and(|(current, _)| current == phase) {
-            return;
-        }
-        self.end_phase(true);
-        self.phase = Some((phase, self.world.clock.now()));
-        self.ticket.enters(phase);
-        self.world.emit(EventKind::PhaseStarted { phase });
-    }
-
-    fn end_phase(&mut self, ok: bool) {
-        if let Some((phase, began)) = self.phase.take() {
-            let took = self.world.clock.now().saturating_sub(began);
-            self.phases.push(PhaseTime { phase, took });
-            self.world.emit(EventKind::PhaseEnded { phase, took, ok });
-        }
-    }
-
-    fn report(&mut self, outcome: Outcome) -> Report {
-        self.end_phase(true);
-        let steps = self.plan.take().map(|plan| plan.steps).unwrap_or_default();
-        let steps = self.changes.as_ref().map_or(steps, |changes| changes.plan.steps.clone());
-        let modules = steps.into_iter().map(|step| {
-            let (old, new) = self.versions.get(&step.module).cloned().unwrap_or_default();
-            let migration = self.chains.get(&step.module).cloned().unwrap_or_default();
-            ModuleReport {
-                module: step.module,
-                action: step.action,
-                reason: step.reason,
-                old,
-                new,
-                migration,
-            }
-        });
-        Report {
-            reload: self.id,
-            outcome,
-            generation: self.world.gate.live().0,
-            modules: modules.collect(),
-            phases: self.phases.clone(),
-            pause: self.pause,
-            warnings: self.warnings.clone(),
-            rolled_back: Vec::new(),
-        }
     }
 }

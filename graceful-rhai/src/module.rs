@@ -142,7 +142,8 @@ impl Callee {
     }
 
     fn call(self, args: Vec<Value>) -> Result<Value, CallError> {
-        let result = self.run(args).map_err(|thrown| error::call_error(thrown, &self.unit.name, &*self.unit))?;
+        let result =
+            self.run(args).map_err(|thrown| error::call_error(thrown, &self.unit.name, &*self.unit))?;
         to_value(&result).map_err(|reason| {
             let reason = format!("what `{}` returned: {reason}", self.function);
             CallError::BadValue { module: self.unit.name.to_string(), reason }

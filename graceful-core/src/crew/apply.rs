@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Crew, Member};
-use crate::config::Config;
-use crate::role::{
-    ApplyReport, Callback, Did, InstanceState, Operation, RoleError, RoleInfo, RoleReport,
-};
-use crate::role_set::{Enabled, RoleSet};
 use crate::board::Trouble;
+use crate::config::Config;
+use crate::role::{ApplyReport, Callback, Did, InstanceState, Operation, RoleError, RoleInfo, RoleReport};
+use crate::role_set::{Enabled, RoleSet};
 use crate::value::Value;
 
 /// A configuration to be applied.
@@ -51,11 +49,8 @@ impl Crew {
             self.validate(&set, &apply.enabled, &apply.conf).await?;
         }
         self.board.go(&self.world, Operation::Apply)?;
-        let report = ApplyReport {
-            state: InstanceState::RolesConfigured,
-            roles: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let report =
+            ApplyReport { state: InstanceState::RolesConfigured, roles: Vec::new(), warnings: Vec::new() };
         Applying { crew: self, apply, set, order, down: BTreeMap::new(), report }.run().await
     }
 
@@ -130,7 +125,8 @@ impl Applying<'_> {
     async fn stop_disabled(&mut self) {
         let enabled: BTreeSet<&str> = self.order.iter().map(|role| role.name.as_str()).collect();
         let running = self.crew.running();
-        let disabled = running.into_iter().rev().filter(|member| !enabled.contains(member.role.name.as_str()));
+        let disabled =
+            running.into_iter().rev().filter(|member| !enabled.contains(member.role.name.as_str()));
         for member in disabled.collect::<Vec<_>>() {
             let began = self.crew.world.clock.now();
             let role = member.role.clone();

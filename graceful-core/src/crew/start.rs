@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Crew, Member, let_go};
 use crate::callback::CallbackRun;
-use crate::role::{Callback, RoleError};
 use crate::report::DrainPolicy;
+use crate::role::{Callback, RoleError};
 use crate::staging::{Staging, panic_text};
 use crate::value::Value;
 

@@ -70,8 +70,7 @@ impl Crew {
             let began = self.world.clock.now();
             let (role, module) = (member.role.name.clone(), member.role.module.clone());
             let (budget, mut warnings) = (self.limits.retire, Vec::new());
-            let (stopped, error) =
-                self.stop(member, &opts, budget, |_| BTreeSet::new(), &mut warnings).await;
+            let (stopped, error) = self.stop(member, &opts, budget, |_| BTreeSet::new(), &mut warnings).await;
             stopped.member.instance.scope.withdraw(&stopped.keys);
             let code = error.as_ref().map(|error| error.code().to_string());
             let error = error.map(|error| error.to_string()).or_else(|| warnings.into_iter().next());

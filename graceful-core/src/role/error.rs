@@ -140,7 +140,8 @@ impl RoleError {
             NameClash { .. } => "GR0502",
             Cycle { .. } => "GR0503",
             Unknown { .. } => "GR0504",
-            Names { .. } | NoDocument { .. } => "GR0505",
+            Names { .. } => "GR0505",
+            NoDocument { .. } => "GR0516",
             Gone { .. } => "GR0506",
             Refused { .. } => "GR0507",
             Callback { .. } => "GR0508",
@@ -193,6 +194,9 @@ impl RoleError {
 
     /// Whether the same may succeed later without any source or configuration changing.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, RoleError::Forbidden | RoleError::State { .. } | RoleError::Busy | RoleError::Partly { .. })
+        matches!(
+            self,
+            RoleError::Forbidden | RoleError::State { .. } | RoleError::Busy | RoleError::Partly { .. }
+        )
     }
 }

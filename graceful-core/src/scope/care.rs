@@ -70,7 +70,9 @@ impl Scope {
         let mut owned = self.lock();
         let done: Vec<_> = owned.resources.extract_if(.., |r| r.is_done()).collect();
         if let Some(run) = &mut owned.run {
-            done.iter().for_each(|resource| { run.resources.remove(&resource.id()); });
+            done.iter().for_each(|resource| {
+                run.resources.remove(&resource.id());
+            });
         }
         drop(owned);
         // Dropping a handle may take a VM's lock: not under ours.

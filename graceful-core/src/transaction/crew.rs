@@ -38,8 +38,10 @@ impl Transaction {
         let keep = self.engine.crew.board.desk().keep.clone();
         let (instance, clean) = (member.instance.clone(), self.options.roles);
         move |started| {
-            let named = |resource: &&Arc<dyn Resource>| keep.has(resource.kind(), &instance.name, resource.key());
-            let mut stays: BTreeSet<u64> = started.iter().filter(named).map(|resource| resource.id()).collect();
+            let named =
+                |resource: &&Arc<dyn Resource>| keep.has(resource.kind(), &instance.name, resource.key());
+            let mut stays: BTreeSet<u64> =
+                started.iter().filter(named).map(|resource| resource.id()).collect();
             let tasks = started.iter().filter(|resource| resource.kind() == "task");
             let tasks: BTreeSet<u64> = tasks.map(|resource| resource.id()).collect();
             if let Some(module) = instance.module().filter(|_| !clean && !tasks.is_empty()) {

@@ -75,7 +75,8 @@ impl Transaction {
         let changes = self.changes.as_mut().expect("a plan was made");
         staging.run(inputs, changes).await?;
         self.stage_dependencies(inputs).await?;
-        let (staging, changes) = (self.staging.as_ref().expect("it staged"), self.changes.as_mut().expect("a plan was made"));
+        let (staging, changes) =
+            (self.staging.as_ref().expect("it staged"), self.changes.as_mut().expect("a plan was made"));
         let place = staging.staged.iter().enumerate().map(|(at, instance)| (instance.name.clone(), at));
         let place: BTreeMap<Name, usize> = place.collect();
         changes.plan.steps.sort_by_key(|step| place.get(&step.module).copied().unwrap_or(usize::MAX));

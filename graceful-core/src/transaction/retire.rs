@@ -39,7 +39,8 @@ pub(crate) async fn retire(tx: &mut Transaction) {
 /// Tasks that are kept in the state go on under the new generation.
 fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
     let ids: BTreeSet<u64> = old.scope.resources().iter().map(|resource| resource.id()).collect();
-    let mut kept = old.module().filter(|_| !ids.is_empty()).map(|module| module.kept(&ids)).unwrap_or_default();
+    let mut kept =
+        old.module().filter(|_| !ids.is_empty()).map(|module| module.kept(&ids)).unwrap_or_default();
     for resource in old.scope.resources() {
         let by_name = tx.kept_by_name(&old.name, &*resource);
         if by_name {

@@ -10,7 +10,7 @@ use crate::changes::Inputs;
 use crate::config::Config;
 use crate::crew::{Member, Stopped};
 use crate::gate::Generation;
-use crate::generation::Instance;
+use crate::generation::{Instance, World};
 use crate::graph::Edge;
 use crate::role::{Callback, Operation, RoleError, RoleInfo};
 use crate::role_set::RoleSet;
@@ -54,7 +54,7 @@ impl Transaction {
         let touched = self.options.roles || replaced.iter().any(is_role);
         // Where nothing was configured yet nothing runs that could be reloaded.
         let idle = !self.options.roles && board.desk().config.is_none();
-        if !touched || idle || self.options.register.is_some() {
+        if !touched || idle || self.roles.entered || self.options.register.is_some() {
             return Ok(());
         }
         board.permits_reload().map_err(Failure::from)
@@ -126,7 +126,7 @@ impl Transaction {
     /// What is going to run: nothing is known of that before the first configuration.
     fn wanted_roles(&mut self, next: &RoleSet) -> Result<Option<Vec<String>>, Failure> {
         let desk = self.engine.crew.board.desk();
-        for role in desk.enabled.0.iter().filter(|role| next.get_role(role).is_none()) {
+        if let Some(role) = desk.enabled.0.iter().find(|role| next.get_role(role).is_none()) {
             let module = desk.set.get_role(role).map(|info| info.module.clone()).unwrap_or_default();
             return Err(RoleError::Gone { role: role.clone(), module }.into());
         }
@@ -140,9 +140,8 @@ impl Transaction {
         let crew = self.engine.crew.clone();
         let running = crew.board.desk().running.clone();
         let replaced = self.changes().replaced();
-        let stops = |member: &Member| {
-            replaced.contains(&member.instance.name) || !wanted.contains(&member.role.name)
-        };
+        let stops =
+            |member: &Member| replaced.contains(&member.instance.name) || !wanted.contains(&member.role.name);
         self.roles.stop = crew.running().into_iter().rev().filter(stops).collect();
         let ahead = Generation(self.base.0 + 1);
         for role in wanted.iter().filter_map(|name| next.get_role(name)) {
@@ -217,7 +216,7 @@ impl Transaction {
                 }
             }
             drop(graph);
-            let before = self.world.live_before(self.base);
+            let before = live_at(&self.world, self.base);
             let mut desk = crew.board.desk();
             desk.shrunk = desk.set.all().iter().any(|old| shrinks(old, &next));
             desk.baseline.get_or_insert(before);
@@ -242,4 +241,11 @@ impl Transaction {
 fn shrinks(old: &RoleInfo, next: &RoleSet) -> bool {
     let Some(new) = next.of_module(&old.module) else { return true };
     old.dependencies.iter().any(|module| !new.dependencies.contains(module))
+}
+
+/// The modules that `generation` sees.
+fn live_at(world: &World, generation: Generation) -> BTreeSet<Name> {
+    let modules = world.modules.read().unwrap();
+    let seen = modules.iter().filter(|(_, all)| all.iter().any(|instance| instance.lives_at(generation)));
+    seen.map(|(name, _)| name.clone()).collect()
 }
