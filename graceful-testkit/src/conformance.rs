@@ -30,6 +30,8 @@ pub mod offers;
 pub mod call;
 pub mod drain;
 pub mod st;
+pub mod objects;
+pub mod codes;
 pub mod scope;
 pub mod told;
 pub mod ver;
@@ -159,6 +161,12 @@ macro_rules! conformance {
                 st_05_a_removed_module_starts_fresh_when_it_is_put_back,
                 st_06_new_keys_of_a_top_level_show_at_the_commit,
                 st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload;
+            objects: st_04_what_is_too_deep_or_holds_itself_is_an_error_and_not_a_crash,
+                st_07_objects_in_a_state_get_the_new_methods_with_the_commit,
+                st_07_a_failed_reload_leaves_the_methods_as_they_were,
+                st_07_staged_methods_are_not_seen_by_live_code;
+            codes: obs_04_a_reload_that_fails_has_the_code_of_its_cause_in_every_language,
+                obs_04_a_call_that_fails_has_the_code_of_its_cause_in_every_language;
             scope: scope_01_tasks_routes_and_globals_belong_to_their_module,
                 scope_02_a_task_that_was_not_taken_over_is_cancelled_and_awaited,
                 scope_02_a_task_that_swallows_errors_is_cancelled_too,
