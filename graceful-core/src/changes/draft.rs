@@ -38,69 +38,6 @@ impl<'a> Draft<'a> {
         self.inputs.world.instance_at(name, self.base)
     }
 
-    /// Finds what changed: by hash, never by time.
-    pub(super) fn scan(&mut self) -> Result<(), Failure> {
-        let scanned: Vec<Arc<Instance>> = match &self.inputs.options.changed {
-            Some(names) if !self.inputs.options.force => {
-                names.iter().filter_map(|name| self.live(name)).collect()
-            }
-            _ => self.inputs.world.live_all(),
-        };
-        for live in scanned {
-            match self.read(&live.name)? {
-                Found::Source(source)
-                    if source.hash != live.source.hash || source.backend != live.source.backend =>
-                {
-                    self.load(source, Some(live), Reason::Changed)?;
-                }
-                Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
-                Found::Source(_) => {}
-                Found::Missing { .. } => {
-                    self.leaving.insert(live.name.clone(), (live, Reason::SourceGone));
-                }
-            }
-        }
-        for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
-            if self.live(name).is_none() && !self.loads.contains_key(name) {
-                self.entry(name)?;
-            }
-        }
-        self.appeared()
-    }
-
-    /// Finds what live modules require that was not there when they were loaded.
-    fn appeared(&mut self) -> Result<(), Failure> {
-        let world = &self.inputs.world;
-        let hinted = self.inputs.options.changed.as_ref().filter(|_| !self.inputs.options.force);
-        let unregistered = world.unregistered.lock().unwrap().clone();
-        let looked_for = |name: &Name| {
-            hinted.is_none_or(|names| names.contains(name))
-                && !unregistered.contains(name)
-                && self.live(name).is_none()
-                && !self.loads.contains_key(name)
-        };
-        let graph = world.graph.lock().unwrap();
-        let missing = graph.required().filter(|(name, _)| looked_for(name));
-        let missing: Vec<(Name, Name)> = missing.map(|(name, by)| (name.clone(), by.clone())).collect();
-        drop(graph);
-        for (name, by) in missing {
-            if let Found::Source(source) = self.read(&name)? {
-                self.load(source, None, Reason::RequiredBy(by))?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn entry(&mut self, name: &Name) -> Result<(), Failure> {
-        match self.read(name)? {
-            Found::Source(source) => self.load(source, None, Reason::Entry),
-            Found::Missing { searched } => {
-                let by = "the app's entries".to_owned();
-                Err(Failure::Missing { module: name.clone(), by, place: None, searched })
-            }
-        }
-    }
-
     pub(super) fn unregister(&mut self) -> Result<(), Failure> {
         for name in &self.inputs.options.remove {
             let live = self.live(name).ok_or_else(|| Failure::NoModule { module: name.clone() })?;
