@@ -3,8 +3,7 @@
 //! In a reload both are taken back if it fails: what is put in is there from the commit on, and what was taken out
 //! is in its place again. A channel that the reload itself made is its own until then.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use rhai::{Dynamic, Engine, Module, NativeCallContext};
 use crate::bind::{Going, bind};
 use crate::cond::limit;
 use crate::failure::{Thrown, fail, placed, thrown};
+use crate::queue::{Handover, Message, Queue};
 use crate::unit::{here, stopped};
 use crate::value::kind;
 use crate::wait;
@@ -30,31 +30,6 @@ struct Inner {
     queue: Mutex<Queue>,
     filled: Event,
     room: Event,
-}
-
-#[derive(Default)]
-struct Queue {
-    messages: VecDeque<Message>,
-    closed: bool,
-    /// How many are put in by reloads that are not decided.
-    promised: usize,
-    next: u64,
-}
-
-struct Message {
-    /// Its place among all that were ever put in.
-    at: u64,
-    value: Dynamic,
-    /// Who waits until it is taken.
-    by: Option<Arc<Handover>>,
-}
-
-#[derive(Default)]
-struct Handover {
-    taken: AtomicBool,
-    /// Nobody waits any more.
-    gone: AtomicBool,
-    event: Event,
 }
 
 /// The part of `fiber` that makes channels.
@@ -240,25 +215,6 @@ impl Channel {
         }
         self.0.filled.notify(usize::MAX);
         self.0.room.notify(usize::MAX);
-    }
-}
-
-impl Queue {
-    /// How much room is taken.
-    fn taken(&self) -> usize {
-        self.messages.len() + self.promised
-    }
-
-    fn push(&mut self, value: Dynamic, by: Option<Arc<Handover>>) {
-        let at = self.next;
-        self.next += 1;
-        self.messages.push_back(Message { at, value, by });
-    }
-
-    fn remove(&mut self, by: &Arc<Handover>) -> Option<Message> {
-        let is = |message: &Message| message.by.as_ref().is_some_and(|other| Arc::ptr_eq(by, other));
-        let at = self.messages.iter().position(is)?;
-        self.messages.remove(at)
     }
 }
 

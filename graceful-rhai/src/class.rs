@@ -136,7 +136,7 @@ fn stubbed(cx: &NativeCallContext, args: &mut [&mut Dynamic]) -> Thrown<Dynamic>
     }
     // The class has none, so the function is meant.
     let mut frame = caller.frame_at(cx.call_level());
-    frame.lib.retain(|lib| !lib.id().is_some_and(|id| id == STUBS));
+    frame.lib.retain(|lib| lib.id().is_none_or(|id| id != STUBS));
     let (engine, source) = (&caller.runtime.engine, caller.program.ast.source());
     let inner = NativeCallContext::new_with_all_fields(engine, &name, source, &frame, Position::NONE);
     let mut all: Vec<&mut Dynamic> = std::iter::once(&mut **this).chain(&mut args).collect();

@@ -81,6 +81,7 @@ mod unit;
 mod task;
 mod bind;
 mod cond;
+mod queue;
 mod channel;
 mod state;
 mod reach;
