@@ -2,6 +2,7 @@
 
 mod draft;
 mod order;
+mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

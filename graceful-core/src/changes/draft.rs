@@ -1,16 +1,17 @@
 //! A plan while it is being made: what changed, what that takes in, what it lets go of.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::parse::Unparsed;
 use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
 use crate::graph::{self, Node};
 use crate::plan::{Action, Plan, Reason, Step};
-use crate::source::{Found, Hash, Name, Source};
+use crate::source::{Found, Hash, Name};
 
 pub(super) struct Draft<'a> {
     pub(super) inputs: &'a Inputs,
@@ -18,6 +19,9 @@ pub(super) struct Draft<'a> {
     pub(super) loads: BTreeMap<Name, Load>,
     pub(super) leaving: BTreeMap<Name, (Arc<Instance>, Reason)>,
     pub(super) queue: VecDeque<Name>,
+    /// What was read and is parsed together with what else is read meanwhile.
+    pub(super) unparsed: Vec<Unparsed>,
+    pub(super) awaited: BTreeSet<Name>,
     pub(super) next_rank: u64,
     /// What is wrong with which module: fatal if that one is going to be live.
     pub(super) wrong: Vec<(Name, Failure)>,
@@ -30,8 +34,8 @@ impl<'a> Draft<'a> {
         let world = &inputs.world;
         let next_rank = world.next_rank.load(std::sync::atomic::Ordering::Acquire);
         let base = world.gate.live();
-        let (loads, leaving, queue, wrong, spare) = Default::default();
-        Self { inputs, base, loads, leaving, queue, next_rank, wrong, spare }
+        let (loads, leaving, queue, unparsed, awaited, wrong, spare) = Default::default();
+        Self { inputs, base, loads, leaving, queue, unparsed, awaited, next_rank, wrong, spare }
     }
 
     pub(super) fn live(&self, name: &Name) -> Option<Arc<Instance>> {
@@ -51,7 +55,7 @@ impl<'a> Draft<'a> {
                 Found::Source(source)
                     if source.hash != live.source.hash || source.backend != live.source.backend =>
                 {
-                    self.load(source, Some(live), Reason::Changed)?;
+                    self.load(source, Some(live), Reason::Changed);
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
                 Found::Source(_) => {}
@@ -61,11 +65,13 @@ impl<'a> Draft<'a> {
             }
         }
         for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
-            if self.live(name).is_none() && !self.loads.contains_key(name) {
+            if self.live(name).is_none() && !self.is_loaded(name) {
                 self.entry(name)?;
             }
         }
-        self.appeared()
+        self.appeared()?;
+        self.parse();
+        Ok(())
     }
 
     /// Finds what live modules require that was not there when they were loaded.
@@ -77,7 +83,7 @@ impl<'a> Draft<'a> {
             hinted.is_none_or(|names| names.contains(name))
                 && !unregistered.contains(name)
                 && self.live(name).is_none()
-                && !self.loads.contains_key(name)
+                && !self.is_loaded(name)
         };
         let graph = world.graph.lock().unwrap();
         let missing = graph.required().filter(|(name, _)| looked_for(name));
@@ -85,7 +91,7 @@ impl<'a> Draft<'a> {
         drop(graph);
         for (name, by) in missing {
             if let Found::Source(source) = self.read(&name)? {
-                self.load(source, None, Reason::RequiredBy(by))?;
+                self.load(source, None, Reason::RequiredBy(by));
             }
         }
         Ok(())
@@ -93,7 +99,10 @@ impl<'a> Draft<'a> {
 
     pub(super) fn entry(&mut self, name: &Name) -> Result<(), Failure> {
         match self.read(name)? {
-            Found::Source(source) => self.load(source, None, Reason::Entry),
+            Found::Source(source) => {
+                self.load(source, None, Reason::Entry);
+                Ok(())
+            }
             Found::Missing { searched } => {
                 let by = "the app's entries".to_owned();
                 Err(Failure::Missing { module: name.clone(), by, place: None, searched })
@@ -146,40 +155,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn load(
-        &mut self,
-        source: Source,
-        live: Option<Arc<Instance>>,
-        reason: Reason,
-    ) -> Result<(), Failure> {
-        let name = source.name.clone();
-        let Some(backend) = self.inputs.backends.get(&source.backend) else {
-            let (origin, backend) = (source.origin, source.backend);
-            self.wrong.push((name.clone(), Failure::NoBackend { module: name, origin, backend }));
-            return Ok(());
-        };
-        let compiled = match backend.compile(&source) {
-            Ok(compiled) => compiled,
-            Err(error) => {
-                self.wrong.push((name.clone(), Failure::Load { module: name, error }));
-                return Ok(());
-            }
-        };
-        let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
-        self.loads.insert(name.clone(), Load { source: Arc::new(source), compiled, live, reason, rank });
-        self.queue.push_back(name);
-        Ok(())
-    }
-
     /// Follows the requires of everything in the set, and reads what is new.
     pub(super) fn close_over_requires(&mut self) -> Result<(), Failure> {
-        while let Some(name) = self.queue.pop_front() {
-            let requires = self.loads[&name].compiled.requires.clone();
-            for require in requires {
-                self.require(&require.name, &name, Some(require.place), require.deferred)?;
+        loop {
+            self.parse();
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+            while let Some(name) = self.queue.pop_front() {
+                let requires = self.loads[&name].compiled.requires.clone();
+                for require in requires {
+                    self.require(&require.name, &name, Some(require.place), require.deferred)?;
+                }
             }
         }
-        Ok(())
     }
 
     pub(super) fn require(
@@ -190,12 +179,13 @@ impl<'a> Draft<'a> {
         deferred: bool,
     ) -> Result<(), Failure> {
         let leaving = self.leaving.contains_key(name);
-        if self.loads.contains_key(name) || (!leaving && self.live(name).is_some()) {
+        if self.is_loaded(name) || (!leaving && self.live(name).is_some()) {
             return Ok(());
         }
         let searched = match self.read(name)? {
             Found::Source(source) if !leaving => {
-                return self.load(source, None, Reason::RequiredBy(by.clone()));
+                self.load(source, None, Reason::RequiredBy(by.clone()));
+                return Ok(());
             }
             // Unregistered by force: its dependents keep what they hold.
             Found::Source(_) => return Ok(()),

@@ -133,6 +133,15 @@ fn waits(what: &str, app: &App, of: &str, base: Duration, work: impl Fn()) {
     line("  the sum of its waits", median(waits.iter().map(|wait| wait.1).collect()), of, base);
 }
 
+/// Edits and reloads again and again, for a profiler to look at.
+fn edited() {
+    let app = App::new(1_000);
+    for run in 0..4 * RUNS {
+        (0..1_000).for_each(|at| app.edit(at, run + 1));
+        app.reload(ReloadOptions::default());
+    }
+}
+
 fn one_leaf() {
     let app = App::new(5_000);
     let naive = Naive::new(&app.graph);
@@ -197,10 +206,14 @@ fn calls() {
     names.iter().zip(best).for_each(|(name, took)| line(name, took / CALLS, "bare", best[0] / CALLS));
 }
 
-/// All of it, or the parts that are named: `everything`, `leaf`, `calls`.
+/// All of it but what is for profilers, or the parts that are named.
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 3] = [("everything", everything), ("leaf", one_leaf), ("calls", calls)];
-    let wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| wanted == name);
+    let parts: [(&str, fn()); 4] =
+        [("everything", everything), ("leaf", one_leaf), ("calls", calls), ("edited", edited)];
+    let wanted = |name: &str| match named.as_slice() {
+        [] => name != "edited",
+        named => named.iter().any(|wanted| wanted == name),
+    };
     parts.iter().filter(|(name, _)| wanted(name)).for_each(|(_, part)| part());
 }
