@@ -1,6 +1,7 @@
 //! Parses sources in a VM of their own, off the live one, to bytecode that keeps its lines.
 
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,7 +17,7 @@ use crate::scan::scan;
 /// A source that was parsed.
 pub(crate) struct Chunk {
     bytecode: Vec<u8>,
-    name: String,
+    name: CString,
     /// Nothing in the text gives its functions other globals.
     keeps_its_environment: bool,
 }
@@ -92,6 +93,7 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
         starts.any(|part| part == word)
     };
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
+    let name = CString::new(name).unwrap_or_default();
     Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }) })
 }
 
@@ -112,15 +114,22 @@ impl Chunk {
         self.keeps_its_environment
     }
 
-    /// The top level as a function of the live VM. Only what this process compiled gets here.
-    pub(crate) fn load(&self, lua: &Lua) -> mlua::Result<Function> {
-        lua.load(&self.bytecode).set_name(&self.name).set_mode(ChunkMode::Binary).into_function()
+    /// Its bytecode, and what Lua calls it.
+    pub(crate) fn parts(&self) -> (&[u8], &CStr) {
+        (&self.bytecode, &self.name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Chunk {
+        fn load(&self, lua: &Lua) -> mlua::Result<Function> {
+            let name = self.name.to_str().unwrap();
+            lua.load(&self.bytecode).set_name(name).set_mode(ChunkMode::Binary).into_function()
+        }
+    }
 
     fn compiled(text: &str) -> Result<Arc<Chunk>, ScriptError> {
         let source = Source::new("m", "lua", "app/m.lua", text.as_bytes());
