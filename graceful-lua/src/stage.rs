@@ -179,7 +179,8 @@ impl Txn for LuaTxn {
             Ok(Err(error)) => return Err(vm.hold(|| self.failed(record, &error))),
             Err(overrun) => return Err(overrun.into_error(vm)),
         }
-        let manifest = self.manifest(&kept, &mut passage.exported()).map_err(|error| vm.script_error(&error))?;
+        let manifest =
+            self.manifest(&kept, &mut passage.exported()).map_err(|error| vm.script_error(&error))?;
         Ok(Arc::new(LuaModule::new(manifest, kept)))
     }
 

@@ -11,13 +11,13 @@ use mlua::{Function, Lua, Table, Value};
 use crate::checkpoint::Copier;
 use crate::collector::Collector;
 use crate::error;
-use crate::passage;
 use crate::globals::Globals;
 use crate::grave::Grave;
 use crate::import::Imports;
 use crate::interrupt::Interrupt;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Overlay};
+use crate::passage;
 use crate::pauses::Paused;
 use crate::turns::Turns;
 

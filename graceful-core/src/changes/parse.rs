@@ -43,7 +43,8 @@ impl Draft<'_> {
             .into_iter()
             .map(|(backend, sources)| {
                 let compiled = self.inputs.backends.get(&backend).map(|known| known.compile_all(&sources));
-                let compiled = compiled.into_iter().flatten().map(Some).chain(std::iter::repeat_with(|| None));
+                let compiled =
+                    compiled.into_iter().flatten().map(Some).chain(std::iter::repeat_with(|| None));
                 (backend, sources.into_iter().zip(compiled))
             })
             .collect();
