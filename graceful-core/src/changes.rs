@@ -3,6 +3,7 @@
 mod draft;
 mod order;
 mod parse;
+mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

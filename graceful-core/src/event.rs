@@ -50,6 +50,21 @@ impl Phase {
     }
 }
 
+/// What a reload was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To make what the sources say live.
+    #[default]
+    Reload,
+    /// To say whether it would be refused, only.
+    Check,
+    /// To load modules that a call requires, and to read no other source.
+    Load,
+    /// To unregister modules, and to read no source.
+    Unregister,
+}
+
 /// What happened.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -212,10 +227,12 @@ pub enum EventKind {
     },
     /// The reload ended. Exactly one for each [`EventKind::ReloadStarted`].
     ReloadEnded {
-        /// `committed`, `unchanged`, `refused`, `rolled_back` or `stuck`.
+        /// `committed`, `unchanged`, `checked`, `refused`, `rolled_back` or `stuck`.
         outcome: String,
         /// The live generation now.
         generation: u64,
+        /// What it was asked for: a check or a load that failed leaves nothing to be mended in what is live.
+        purpose: Purpose,
         /// The code of the error, if it failed.
         code: Option<String>,
         /// How long it took.

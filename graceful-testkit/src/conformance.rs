@@ -118,6 +118,8 @@ macro_rules! conformance {
                 tx_10_a_source_that_changes_while_it_is_read_is_read_once;
             offers: tx_01_a_check_touches_nothing_live,
                 tx_01_a_check_finds_a_clash_of_routes,
+                scope_04_two_spellings_of_a_key_are_one_key,
+                scope_04_a_key_that_cannot_be_is_an_error_where_it_stands,
                 tx_01_a_check_of_a_start_undoes_init_by_finalize,
                 tx_07_a_failing_before_reload_can_be_forgiven,
                 tx_07_a_forgiven_before_reload_is_undone_with_the_rest;
@@ -194,6 +196,7 @@ macro_rules! conformance {
                 scope_03_a_kept_task_goes_on_after_a_migration,
                 ver_02_a_step_sees_what_its_code_sees,
                 st_03_a_migration_loses_no_write_of_a_kept_task,
+                ver_02_a_migration_begins_at_the_version_that_the_state_has,
                 ver_02_a_round_trip_shows_what_a_migration_loses;
             migrate_undo: ver_05_a_failing_migration_rolls_everything_back,
                 ver_05_a_migration_is_undone_when_something_fails_after_it,
