@@ -22,7 +22,7 @@ impl Draft<'_> {
                 Found::Source(source)
                     if source.hash != live.source.hash || source.backend != live.source.backend =>
                 {
-                    self.load(source, Some(live), Reason::Changed)?;
+                    self.load(source, Some(live), Reason::Changed);
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
                 Found::Source(_) => {}
@@ -32,7 +32,9 @@ impl Draft<'_> {
             }
         }
         self.entries()?;
-        self.appeared()
+        self.appeared()?;
+        self.parse();
+        Ok(())
     }
 
     /// Takes in the entries that are not live. One that was unregistered comes back where everything is looked at, or
@@ -42,7 +44,7 @@ impl Draft<'_> {
         let unregistered = self.inputs.world.unregistered.lock().unwrap().clone();
         let hinted = options.changed.as_ref().filter(|_| !options.force);
         for name in self.inputs.entries.iter().chain(&options.load) {
-            if self.live(name).is_some() || self.loads.contains_key(name) {
+            if self.live(name).is_some() || self.is_loaded(name) {
                 continue;
             }
             let was = unregistered.contains(name) && !options.load.contains(name);
@@ -64,7 +66,7 @@ impl Draft<'_> {
             hinted.is_none_or(|names| names.contains(name))
                 && !unregistered.contains(name)
                 && self.live(name).is_none()
-                && !self.loads.contains_key(name)
+                && !self.is_loaded(name)
         };
         let graph = world.graph.lock().unwrap();
         let missing = graph.required().filter(|(name, _)| looked_for(name));
@@ -72,7 +74,7 @@ impl Draft<'_> {
         drop(graph);
         for (name, by) in missing {
             if let Found::Source(source) = self.read(&name)? {
-                self.load(source, None, Reason::RequiredBy(by))?;
+                self.load(source, None, Reason::RequiredBy(by));
             }
         }
         Ok(())
@@ -80,7 +82,10 @@ impl Draft<'_> {
 
     fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
         match self.read(name)? {
-            Found::Source(source) => self.load(source, None, reason),
+            Found::Source(source) => {
+                self.load(source, None, reason);
+                Ok(())
+            }
             Found::Missing { searched } => {
                 let by = match self.inputs.options.load.contains(name) {
                     true => "a call that asked for it",
