@@ -43,6 +43,12 @@ pub trait Backend: Send + Sync {
     /// A syntax error with file, line, column and source line.
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError>;
 
+    /// Parses several sources that are independent of each other, and answers in their order. The default does so
+    /// one by one; a backend may use several threads.
+    fn compile_all(&self, sources: &[Source]) -> Vec<Result<Compiled, ScriptError>> {
+        sources.iter().map(|source| self.compile(source)).collect()
+    }
+
     /// Opens this backend's part of the transaction that makes `cx.generation`.
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn>;
 

@@ -96,15 +96,21 @@ impl Inner {
         loaded.call_blocking(function, args)
     }
 
-    async fn call_registered(&self, kind: &str, key: &str, args: Vec<Value>) -> Result<Value, CallError> {
+    async fn call_registered(
+        &self,
+        kind: &str,
+        key: &str,
+        args: impl FnOnce(&str) -> Vec<Value>,
+    ) -> Result<Value, CallError> {
         let (lease, entry) = self.registered(kind, key).await?;
+        let args = args(&entry.key);
         lease.scope(async move { entry.target.call(args).await }).await?
     }
 
     /// Enters the module that registered `key`, as whoever asks sees it.
     async fn registered(&self, kind: &str, key: &str) -> Result<(Lease, Registered), CallError> {
-        let at = (kind.to_owned(), key.to_owned());
         let missing = || CallError::NoModule { module: format!("{kind} {key}") };
+        let at = self.world.table.at_key(kind, key).map_err(|_| missing())?;
         loop {
             let outer = Lease::current();
             let seen = outer.as_ref().map_or_else(|| self.world.gate.live(), Lease::generation);
@@ -171,6 +177,20 @@ impl Engine {
     /// # Errors
     /// As [`call`](Engine::call); `GR0201` if nothing is registered there.
     pub async fn call_registered(&self, kind: &str, key: &str, args: Vec<Value>) -> Result<Value, CallError> {
+        self.0.call_registered(kind, key, |_| args).await
+    }
+
+    /// The same with arguments that are made when the call begins, from the key as the module that is called wrote it:
+    /// where keys [stand for the same](crate::EngineBuilder::identity), a reload may have changed that.
+    ///
+    /// # Errors
+    /// As [`call_registered`](Engine::call_registered).
+    pub async fn call_registered_with(
+        &self,
+        kind: &str,
+        key: &str,
+        args: impl FnOnce(&str) -> Vec<Value>,
+    ) -> Result<Value, CallError> {
         self.0.call_registered(kind, key, args).await
     }
 

@@ -2,6 +2,7 @@
 
 mod draft;
 mod order;
+mod parse;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,14 +1,15 @@
-//! Calling an instance that was resolved: the lease a call runs under, and nothing else.
+//! Calling an instance that was resolved, and finding what was registered: the lease a call runs under, and nothing else.
 
 use std::sync::Arc;
 
 use futures_util::future::select;
 
 use crate::error::CallError;
-use crate::gate::{LeaseKind, Waiting};
+use crate::gate::{Generation, LeaseKind, Waiting};
 use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::module::Module;
+use crate::scope::Registered;
 use crate::source::Name;
 use crate::value::Value;
 
@@ -74,4 +75,20 @@ pub(crate) fn suspended(module: &Name) -> CallError {
 
 fn loaded(instance: &Arc<Instance>) -> Result<&Arc<dyn Module>, CallError> {
     instance.module().ok_or_else(|| CallError::NoModule { module: instance.name.to_string() })
+}
+
+impl World {
+    /// What `generation` sees registered at `at`; new code before its commit sees its own.
+    pub(crate) fn registered(&self, at: &(String, String), generation: Generation) -> Option<Registered> {
+        let entry = self.table.at(generation).get(at).cloned();
+        if generation <= self.gate.live() {
+            return entry;
+        }
+        let staged = self.instances().into_iter().filter(|instance| instance.born == generation);
+        let own = staged.flat_map(|instance| instance.scope.registrations()).find(|(key, _)| key == at);
+        let stays = |entry: &Registered| {
+            self.instance_at(&entry.owner, generation).is_some_and(|instance| instance.born == entry.born)
+        };
+        own.map(|(_, entry)| entry).or_else(|| entry.filter(stays))
+    }
 }

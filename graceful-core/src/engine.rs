@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use crate::changes::{Backends, Changes, Inputs, Load, compute};
 use crate::clock::Clock;
 use crate::crew::Crew;
-use crate::event::{Observer, Phase};
+use crate::event::{Observer, Phase, Purpose};
 use crate::failure::{ReloadError, ReloadErrorKind};
 use crate::generation::World;
 use crate::lease::Lease;
@@ -83,7 +83,9 @@ impl Inner {
                 _ if abandoned => Ok((running, false)),
                 OnBusy::Wait => Ok((running, false)),
                 // Who wants a reload is not served by a check, nor the other way round.
-                OnBusy::Join if running.ticket.check != options.check => Ok((running, false)),
+                OnBusy::Join if (running.ticket.purpose == Purpose::Check) != options.check => {
+                    Ok((running, false))
+                }
                 OnBusy::Join => {
                     running.ticket.waiters.fetch_add(1, Ordering::AcqRel);
                     Ok((running, true))
@@ -91,7 +93,7 @@ impl Inner {
                 OnBusy::Refuse => Err(self.refuse(ReloadErrorKind::Busy)),
             };
         }
-        let ticket = Arc::new(Ticket::of_one(options.check));
+        let ticket = Arc::new(Ticket::of_one(options.purpose()));
         let mut options = options.clone();
         self.dirty.lock().unwrap().add_to(&mut options);
         let transaction = Transaction::new(self.clone(), options, ticket.clone());
@@ -113,13 +115,18 @@ impl Inner {
         ReloadError { kind, phase: Phase::Plan, report: Box::new(report), left }
     }
 
-    fn finished(&self, result: &Outcomes, check: bool) {
+    fn finished(&self, result: &Outcomes, purpose: Purpose) {
         match result {
             Ok(report) if report.outcome == Outcome::Committed => self.stuck.store(false, Ordering::Release),
             Err(error) if error.is_stuck() => self.stuck.store(true, Ordering::Release),
             _ => {}
         }
-        if !check {
+        let only_asked = match purpose {
+            Purpose::Check => true,
+            Purpose::Load => result.as_ref().is_err_and(|error| !error.is_stuck()),
+            Purpose::Reload | Purpose::Unregister => false,
+        };
+        if !only_asked {
             *self.last.lock().unwrap() = Some(last::of(result));
         }
         self.world.in_reload.store(0, Ordering::Relaxed);
@@ -171,8 +178,6 @@ impl Inner {
     /// A reload committed.
     pub(crate) fn settled(&self, options: &ReloadOptions, loads: &BTreeMap<Name, Load>) {
         self.dirty.lock().unwrap().settle(options);
-        // An entry that was unregistered stays away until it is made an entry again.
-        self.entries.lock().unwrap().retain(|entry| !options.remove.contains(entry));
         *self.served.lock().unwrap() = self.entries.lock().unwrap().iter().cloned().collect();
         let mut unregistered = self.world.unregistered.lock().unwrap();
         unregistered.extend(options.remove.iter().cloned());
@@ -216,6 +221,7 @@ impl Engine {
             observers: Vec::new(),
             entries: Vec::new(),
             limits: Limits::default(),
+            identities: BTreeMap::new(),
         }
     }
 
@@ -265,7 +271,8 @@ impl Engine {
             .await
     }
 
-    /// The modules that are loaded for their own sake. Takes effect at the next reload.
+    /// The modules that are loaded for their own sake. Takes effect at the next reload. One that was unregistered
+    /// comes back with the next reload that looks at everything, or at it.
     pub fn set_entries(&self, entries: impl IntoIterator<Item = impl Into<Name>>) {
         *self.0.entries.lock().unwrap() = entries.into_iter().map(Into::into).collect();
     }

@@ -1,7 +1,7 @@
 //! The one stream of events: log lines, metrics, history, reports and test traces are readers of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+mod stream;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,6 +12,7 @@ use crate::plan::Step;
 use crate::role::{Callback, InstanceState};
 use crate::source::Name;
 use crate::version::Version;
+pub use stream::Events;
 
 /// The phases of a reload, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -49,6 +50,21 @@ impl Phase {
             Phase::Retire => "retire",
         }
     }
+}
+
+/// What a reload was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To make what the sources say live.
+    #[default]
+    Reload,
+    /// To say whether it would be refused, only.
+    Check,
+    /// To load modules that a call requires, and to read no other source.
+    Load,
+    /// To unregister modules, and to read no source.
+    Unregister,
 }
 
 /// What happened.
@@ -233,10 +249,12 @@ pub enum EventKind {
     },
     /// The reload ended. Exactly one for each [`EventKind::ReloadStarted`].
     ReloadEnded {
-        /// `committed`, `unchanged`, `refused`, `rolled_back` or `stuck`.
+        /// `committed`, `unchanged`, `checked`, `refused`, `rolled_back` or `stuck`.
         outcome: String,
         /// The live generation now.
         generation: u64,
+        /// What it was asked for: a check or a load that failed leaves nothing to be mended in what is live.
+        purpose: Purpose,
         /// The code of the error, if it failed.
         code: Option<String>,
         /// How long it took.
@@ -262,27 +280,4 @@ pub struct Event {
 pub trait Observer: Send + Sync {
     /// One event.
     fn on_event(&self, event: &Event);
-}
-
-/// The stream: gives each event its number and hands it to every reader.
-#[derive(Default)]
-pub struct Events {
-    seq: AtomicU64,
-    observers: Mutex<Vec<Arc<dyn Observer>>>,
-}
-
-impl Events {
-    /// Adds a reader.
-    pub fn subscribe(&self, observer: Arc<dyn Observer>) {
-        self.observers.lock().unwrap().push(observer);
-    }
-
-    /// Sends one event to every reader.
-    pub fn emit(&self, reload: u64, at: Duration, kind: EventKind) {
-        let event = Event { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1, reload, at, kind };
-        let observers = self.observers.lock().unwrap().clone();
-        for observer in observers {
-            observer.on_event(&event);
-        }
-    }
 }

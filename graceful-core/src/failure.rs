@@ -158,12 +158,12 @@ pub enum ReloadErrorKind {
         module: Name,
     },
     /// Two modules register the same thing.
-    #[error("{kind} `{key}` is registered by both `{first}` and `{second}`")]
+    #[error("{kind} `{}` is registered by both `{first}` and `{second}`{}", .keys.0, spelled(keys))]
     Clash {
         /// What kind of thing.
         kind: String,
-        /// Its key.
-        key: String,
+        /// Its key, as each of them wrote it.
+        keys: (String, String),
         /// One module.
         first: Name,
         /// The other.
@@ -217,6 +217,15 @@ pub enum ReloadErrorKind {
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
+}
+
+/// The other spelling of a key that two modules register.
+fn spelled(keys: &(String, String)) -> String {
+    if keys.0 == keys.1 {
+        String::new()
+    } else {
+        format!(", which writes it `{}`: both match the same", keys.1)
+    }
 }
 
 /// The one hook that no edit mends, for it is the live code's.

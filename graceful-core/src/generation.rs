@@ -14,8 +14,9 @@ use crate::gate::{Gate, Generation};
 use crate::graph::{Edge, Edges, Graph};
 use crate::lease::Lease;
 use crate::module::{Compiled, Module};
-use crate::scope::{Registered, Scope, Table};
+use crate::scope::{Identity, Scope, Table};
 use crate::source::{Name, Source};
+use crate::version::Version;
 use crate::watch::Watch;
 
 /// One loaded version of a module, and the span of generations it is seen in: `born..=last`.
@@ -34,6 +35,8 @@ pub struct Instance {
     pub scope: Arc<Scope>,
     /// When the module's state began: with the first instance that had it.
     pub state_since: Duration,
+    /// The last version that registered itself on its state: the form that the state has.
+    pub(crate) state_version: OnceLock<Version>,
     pub(crate) edges: Mutex<Edges>,
     pub(crate) last: AtomicU64,
     pub(crate) module: OnceLock<Arc<dyn Module>>,
@@ -54,7 +57,7 @@ impl Instance {
     }
 
     /// The version it registered with.
-    pub fn version(&self) -> Option<crate::version::Version> {
+    pub fn version(&self) -> Option<Version> {
         self.module()?.manifest().version.clone()
     }
 
@@ -142,13 +145,18 @@ pub struct World {
 }
 
 impl World {
-    pub(crate) fn new(clock: Arc<dyn Clock>, call_wait: Duration, grace: Duration) -> Arc<Self> {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        identities: BTreeMap<String, Identity>,
+        call_wait: Duration,
+        grace: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             gate: Arc::default(),
             events: Arc::default(),
             watch: Watch::new(clock.clone(), grace),
             clock,
-            table: Arc::default(),
+            table: Arc::new(Table::new(identities)),
             modules: RwLock::default(),
             graph: Mutex::default(),
             in_flight: RwLock::default(),
@@ -277,20 +285,6 @@ impl World {
         *self.in_flight.write().unwrap() = InFlight::default();
         self.gate.open();
         drop(dropped);
-    }
-
-    /// What `generation` sees registered at `at`; new code before its commit sees its own.
-    pub(crate) fn registered(&self, at: &(String, String), generation: Generation) -> Option<Registered> {
-        let entry = self.table.at(generation).get(at).cloned();
-        if generation <= self.gate.live() {
-            return entry;
-        }
-        let staged = self.instances().into_iter().filter(|instance| instance.born == generation);
-        let own = staged.flat_map(|instance| instance.scope.registrations()).find(|(key, _)| key == at);
-        let stays = |entry: &Registered| {
-            self.instance_at(&entry.owner, generation).is_some_and(|instance| instance.born == entry.born)
-        };
-        own.map(|(_, entry)| entry).or_else(|| entry.filter(stays))
     }
 
     /// Sends an event, of the running reload if one runs.

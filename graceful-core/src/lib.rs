@@ -69,7 +69,7 @@ pub use clock::Clock;
 pub use config::{Config, ConfigChange};
 pub use engine::{Engine, EngineBuilder, Reload};
 pub use error::{CallError, Code, Place, ScriptError};
-pub use event::{Event, EventKind, Observer, Phase};
+pub use event::{Event, EventKind, Observer, Phase, Purpose};
 pub use failure::{ReloadError, ReloadErrorKind};
 pub use gate::{Gate, Generation, LeaseKind};
 pub use generation::{Instance, Resolved, World};
@@ -86,7 +86,7 @@ pub use report::{DrainPolicy, ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOp
 pub use role::{Callback, InstanceState, Role, RoleCx, RoleError, RoleInfo};
 pub use role_set::{Enabled, RoleSet};
 pub use round_trip::{RoundTrip, RoundTripError};
-pub use scope::{Callable, Registered, Replaced, Resource, Scope};
+pub use scope::{Callable, RegisterError, Registered, Replaced, Resource, Scope};
 pub use shutdown::{ShutdownOptions, ShutdownReport};
 pub use source::{Found, Name, Source, Sources};
 pub use status::Status;

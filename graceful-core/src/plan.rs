@@ -27,6 +27,8 @@ pub enum Action {
 pub enum Reason {
     /// It is an entry of the app.
     Entry,
+    /// It is an entry of the app and was unregistered.
+    EntryAgain,
     /// Its source changed.
     Changed,
     /// It is new and this module requires it.
@@ -53,6 +55,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Entry => f.write_str("entry"),
+            Reason::EntryAgain => f.write_str("entry that was unregistered"),
             Reason::Changed => f.write_str("changed"),
             Reason::RequiredBy(name) => write!(f, "required by {name}"),
             Reason::DependsOn(name) => write!(f, "depends on {name}"),

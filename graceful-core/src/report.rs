@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::event::Phase;
+use crate::event::{Phase, Purpose};
 use crate::migration::MigrationStep;
 use crate::plan::{Action, Plan, Reason};
 use crate::source::Name;
@@ -65,6 +65,19 @@ pub struct ReloadOptions {
     /// was before the hook, and the report has a warning. Without it such a hook stops every reload of its
     /// module, for an edit does not replace the code that runs.
     pub forgive_before_reload: bool,
+}
+
+impl ReloadOptions {
+    /// What it is asked for.
+    pub fn purpose(&self) -> Purpose {
+        let reads_nothing = self.changed.as_ref().is_some_and(BTreeSet::is_empty) && !self.force;
+        match (self.check, reads_nothing) {
+            (true, _) => Purpose::Check,
+            (_, true) if !self.remove.is_empty() => Purpose::Unregister,
+            (_, true) if !self.load.is_empty() => Purpose::Load,
+            _ => Purpose::Reload,
+        }
+    }
 }
 
 /// How a reload ended.

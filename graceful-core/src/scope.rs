@@ -4,7 +4,6 @@ mod care;
 mod run;
 mod table;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
@@ -20,7 +19,7 @@ use crate::source::Name;
 use crate::value::Value;
 use care::Heir;
 use run::Run;
-pub use table::{KeyTaken, Registered, Registrations, Table};
+pub use table::{Identity, RegisterError, Registered, Registrations, Table};
 
 /// Something a generation started and must release: a task, a timer, anything given to `own`.
 #[async_trait]
@@ -80,7 +79,7 @@ pub trait Callable: Send + Sync {
 #[derive(Default)]
 struct Owned {
     resources: Vec<Arc<dyn Resource>>,
-    registrations: BTreeMap<(String, String), Arc<dyn Callable>>,
+    registrations: Registrations,
     closed: bool,
     heir: Arc<Heir>,
     /// A role of this module runs.
@@ -95,11 +94,11 @@ impl Owned {
         self.resources.push(resource);
     }
 
-    fn offer(&mut self, at: (String, String), target: Arc<dyn Callable>) -> Option<Arc<dyn Callable>> {
+    fn offer(&mut self, at: (String, String), entry: Registered) -> Option<Registered> {
         self.run.iter_mut().for_each(|run| {
             run.keys.insert(at.clone());
         });
-        self.registrations.insert(at, target)
+        self.registrations.insert(at, entry)
     }
 }
 
@@ -186,53 +185,58 @@ impl Scope {
     /// effect.
     ///
     /// # Errors
-    /// [`KeyTaken`] if another live module has it. A staged module learns of that in *validate* instead.
-    pub fn register(&self, kind: &str, key: &str, target: Arc<dyn Callable>) -> Result<(), KeyTaken> {
-        let at = (kind.to_owned(), key.to_owned());
+    /// [`RegisterError`]: there can be no such key, or another live module has it. A staged module learns of the
+    /// latter in *validate* instead.
+    pub fn register(&self, kind: &str, key: &str, target: Arc<dyn Callable>) -> Result<(), RegisterError> {
+        let at = self.table.at_key(kind, key)?;
+        let (owner, born, key) = (self.owner.clone(), self.born, key.to_owned());
+        let entry = Registered { owner, born, key, target };
         if self.intents.is_open() {
-            let old = self.lock().offer(at, target);
+            let old = self.lock().offer(at, entry);
             drop(old);
             return Ok(());
         }
         let Some(intents) = self.foreign() else {
-            return self.publish(at, target);
+            return self.publish(at, entry);
         };
-        self.may_take(&self.table.snapshot(), &at)?;
+        self.may_take(&self.table.snapshot(), &at, &entry.key)?;
         let me = self.me.clone();
         intents.defer(move || {
-            let _ = me.upgrade().map(|me| me.publish(at, target));
+            let _ = me.upgrade().map(|me| me.publish(at, entry));
         });
         Ok(())
     }
 
-    fn may_take(&self, table: &Registrations, at: &(String, String)) -> Result<(), KeyTaken> {
+    fn may_take(&self, table: &Registrations, at: &(String, String), key: &str) -> Result<(), RegisterError> {
         match table.get(at) {
-            Some(taken) if taken.owner != self.owner => {
-                Err(KeyTaken { kind: at.0.clone(), key: at.1.clone(), owner: taken.owner.clone() })
-            }
+            Some(taken) if taken.owner != self.owner => Err(RegisterError::Taken {
+                kind: at.0.clone(),
+                key: key.to_owned(),
+                owner: taken.owner.clone(),
+                first: taken.key.clone(),
+            }),
             _ => Ok(()),
         }
     }
 
-    fn publish(&self, at: (String, String), target: Arc<dyn Callable>) -> Result<(), KeyTaken> {
-        let entry = Registered { owner: self.owner.clone(), born: self.born, target: target.clone() };
+    fn publish(&self, at: (String, String), entry: Registered) -> Result<(), RegisterError> {
         self.table.change(|table| {
             // Looked at under the table's lock, in which a commit sets it.
             if self.replaced.load(Ordering::Acquire) || !self.intents.is_committed() {
                 return Ok(());
             }
-            self.may_take(table, &at)?;
-            table.insert(at.clone(), entry);
+            self.may_take(table, &at, &entry.key)?;
+            table.insert(at.clone(), entry.clone());
             Ok(())
         })?;
-        let old = self.lock().offer(at, target);
+        let old = self.lock().offer(at, entry);
         drop(old);
         Ok(())
     }
 
     /// Forgets what is registered under `kind` and `key`.
     pub fn unregister(&self, kind: &str, key: &str) {
-        let at = (kind.to_owned(), key.to_owned());
+        let Ok(at) = self.table.at_key(kind, key) else { return };
         if self.intents.is_open() {
             let old = self.lock().registrations.remove(&at);
             drop(old);
@@ -260,11 +264,7 @@ impl Scope {
 
     /// What it registered.
     pub fn registrations(&self) -> Vec<((String, String), Registered)> {
-        let owned = self.lock();
-        let entries = owned.registrations.iter().map(|(at, target)| {
-            (at.clone(), Registered { owner: self.owner.clone(), born: self.born, target: target.clone() })
-        });
-        entries.collect()
+        self.lock().registrations.clone().into_iter().collect()
     }
 
     /// The resources that have not ended.

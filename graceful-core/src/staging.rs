@@ -149,6 +149,7 @@ impl Staging {
             rank: load.rank,
             scope: Scope::new(name.clone(), self.generation, self.intents.clone(), self.world.table.clone()),
             state_since: same_backend.map_or_else(|| self.world.clock.now(), |live| live.state_since),
+            state_version: OnceLock::new(),
             edges: Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
@@ -165,6 +166,7 @@ impl Staging {
             previous: same_backend.and_then(|live| live.module().cloned()),
             importer: self.requests.clone(),
         };
+        let state_version = same_backend.and_then(|live| live.state_version.get().cloned());
         let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
         Box::pin(async move {
@@ -188,6 +190,9 @@ impl Staging {
                     return Err(ScriptError::new(ScriptErrorKind::Timeout, message));
                 }
             };
+            if let Some(version) = module.manifest().version.clone().or(state_version) {
+                let _ = instance.state_version.set(version);
+            }
             let _ = instance.module.set(module.clone());
             let _ = instance.staged_in.set(world.clock.now().saturating_sub(began));
             let mut modules = world.modules.write().unwrap();

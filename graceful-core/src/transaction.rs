@@ -136,7 +136,8 @@ impl Transaction {
         let generation = self.world.gate.live().0;
         let took = self.world.clock.now().saturating_sub(self.started);
         let outcome = outcome.as_str().to_owned();
-        self.world.emit(EventKind::ReloadEnded { outcome, generation, code, took });
+        let purpose = self.options.purpose();
+        self.world.emit(EventKind::ReloadEnded { outcome, generation, purpose, code, took });
         result
     }
 

@@ -102,7 +102,7 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
         DrainTimeout { holders: holders(), deadline: Duration::ZERO },
         StillHeld { module: module.clone(), holders: holders() },
         Unsettled { module: module.clone() },
-        Clash { kind: text(), key: text(), first: module.clone(), second: module.clone() },
+        Clash { kind: text(), keys: (text(), text()), first: module.clone(), second: module.clone() },
         InUse { module: module.clone(), dependents: vec![module.clone()] },
         NoModule { module: module.clone() },
         StalePlan,

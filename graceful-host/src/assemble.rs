@@ -12,6 +12,7 @@ use graceful_rhai::{RHAI, RhaiBackend};
 use crate::app::{App, BackendSettings};
 use crate::clock::TokioClock;
 use crate::host::HostError;
+use crate::http::route::{ROUTE, same_route};
 use crate::options::HostOptions;
 use crate::settings;
 use crate::sources::DirSources;
@@ -32,6 +33,7 @@ pub(crate) fn engine(
     let mut builder = Engine::builder(Arc::new(TokioClock::new()))
         .sources(Arc::new(sources.clone()))
         .limits(settings::limits(&app.reload))
+        .identity(ROUTE, same_route)
         .native(EVENTS, &[], topics.module());
     for backend in backends {
         builder = builder.backend(backend);

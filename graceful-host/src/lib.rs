@@ -44,6 +44,7 @@ pub use app::{AdminSettings, App, BackendSettings, LimitSettings, MANIFEST, Mani
 pub use check::{CheckReply, StateReply, check};
 pub use clock::TokioClock;
 pub use host::{Host, HostError};
+pub use http::route::same_route;
 pub use metrics::{CATALOGUE, Kind, Metric, Metrics};
 pub use options::{Cause, HostOptions, OnReload};
 pub use running::Running;

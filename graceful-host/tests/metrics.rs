@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::{AppDir, Client};
 use graceful_core::ReloadOptions;
+use graceful_host::wire::ConsoleRequest;
 use graceful_host::{CATALOGUE, Cause, Kind, Running};
 
 const MANIFEST: &str =
@@ -172,6 +173,27 @@ async fn obs_02_metrics_count_reloads_by_result_and_phase_and_show_every_module(
     assert_eq!(value("graceful_released_total", &[("kind", "task")]), 1.0);
     assert_eq!(value("graceful_module_calls_in_flight", &[("module", "web")]), 0.0);
     assert!(value("graceful_module_state_age_seconds", &[("module", "counter")]) >= 0.0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn obs_02_a_check_or_a_require_that_fails_is_no_failed_reload() {
+    let dir = app();
+    let running = dir.start(dir.options()).await;
+    dir.write("counter.lua", "error('no')");
+    let check = ReloadOptions { check: true, ..ReloadOptions::default() };
+    running.host().reload(Cause::Admin, check).await.unwrap_err();
+    let line = "require('nowhere')".to_owned();
+    let asked = running.host().console(ConsoleRequest { line, ..ConsoleRequest::default() }).await;
+    let message = asked.failure.unwrap().message;
+    assert!(message.contains("`nowhere` is missing: required by a call"), "{message}");
+    let found = scrape(&running.host().metrics());
+    let results = found.samples.iter().filter(|(name, _, _)| name == "graceful_reloads_total");
+    let results: Vec<(&str, f64)> = results.map(|(_, labels, n)| (labels["result"].as_str(), *n)).collect();
+    assert_eq!(results, [("check_failed", 1.0), ("committed", 1.0), ("load_failed", 1.0)]);
+    assert_eq!(found.value("graceful_reload_errors_total", &[]), None);
+    assert_eq!(found.value("graceful_last_reload_success", &[]), Some(1.0));
+    assert_eq!(running.host().status(None).last_reload.unwrap().result, "committed");
     running.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use graceful_core::{CallError, Callable, Name, Value};
+use graceful_core::{CallError, Callable, Name, ScriptError, Value};
 use mlua::function::AsyncCallFuture as AsyncCall;
 use mlua::{Error, Function, Lua, MultiValue, RegistryKey, UserDataRef};
 
@@ -41,12 +41,15 @@ fn route(
     let mlua::Value::Function(f) = f else { return wrong("a function", f) };
     let (verb, at) = (verb.to_string_lossy().to_uppercase(), at.to_string_lossy());
     if !at.starts_with('/') {
-        return Err(Error::runtime(format!("http.route: the path `{at}` does not begin with `/`")));
+        return Err(Error::runtime(format!(
+            "http.route: the path `{at}` does not begin with `/`: write `/{at}`"
+        )));
     }
     let scope = caller.scope()?;
     let f = lua.create_registry_value(f)?;
     let route = Route { module: scope.owner().clone(), vm: Arc::downgrade(&caller.ties.vm()?), f };
-    scope.register("route", &format!("{verb} {at}"), Arc::new(route)).map_err(Error::external)
+    let registered = scope.register("route", &format!("{verb} {at}"), Arc::new(route));
+    registered.map_err(|error| Error::external(ScriptError::from(error)))
 }
 
 /// A Lua function that is called by key.

@@ -26,6 +26,7 @@ mod checkpoint;
 mod state;
 mod globals;
 mod compile;
+mod passage;
 mod vm;
 mod patience;
 mod ground;

@@ -149,8 +149,9 @@ impl Open {
         self.fresh.raw_get(name)
     }
 
-    pub(crate) fn set_exports(&self, name: &str, exports: &Value) -> mlua::Result<()> {
-        self.fresh.raw_set(name, exports)
+    /// Where top levels put what they export, by the name of their module.
+    pub(crate) fn fresh(&self) -> &Table {
+        &self.fresh
     }
 
     pub(crate) fn changes(&self) -> &Table {

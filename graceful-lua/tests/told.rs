@@ -93,7 +93,7 @@ fn what_else_is_used_wrongly_is_told_where_it_is_used() {
     let wrong = [
         (
             "require('http').route('GET', 'price', print)",
-            "http.route: the path `price` does not begin with `/`",
+            "http.route: the path `price` does not begin with `/`: write `/price`",
         ),
         ("require('http').route('GET', '/price')", "http.route: expected a function, got nil"),
         ("require('fiber').new()", "fiber.new: expected a function, got nil"),

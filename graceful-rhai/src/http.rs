@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use graceful_core::scope::Callable;
-use graceful_core::{CallError, Lease, Value};
+use graceful_core::{CallError, Lease, ScriptError, Value};
 use rhai::{FnPtr, ImmutableString, Module, NativeCallContext};
 
 use crate::bind::at_home;
@@ -32,12 +32,13 @@ pub(crate) fn module() -> Module {
 /// `http::route("GET", "/price/:item", |request| ...)`.
 fn route(cx: &NativeCallContext, method: &str, path: &str, answer: FnPtr) -> Thrown<()> {
     if !path.starts_with('/') {
-        return Err(thrown(format!("the path `{path}` does not begin with `/`")));
+        return Err(thrown(format!("the path `{path}` does not begin with `/`: write `/{path}`")));
     }
     let unit = here(cx)?;
     let scope = unit.scope().map_err(fail)?;
     let key = format!("{} {path}", method.to_uppercase());
-    scope.register("route", &key, Arc::new(Target { unit, function: at_home(answer) })).map_err(thrown)
+    let registered = scope.register("route", &key, Arc::new(Target { unit, function: at_home(answer) }));
+    registered.map_err(|error| fail(ScriptError::from(error)))
 }
 
 /// A function of a module that is called by key.

@@ -81,6 +81,10 @@ impl RhaiModule {
         &self.exports
     }
 
+    pub(crate) fn unit(&self) -> &Arc<Unit> {
+        &self.unit
+    }
+
     pub(crate) fn tenure(&self) -> &Arc<Tenure> {
         &self.tenure
     }

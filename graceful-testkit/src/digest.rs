@@ -24,8 +24,8 @@ pub fn digest(engine: &Engine) -> String {
         let _ = writeln!(out, "  state {}", json(&module.save()));
         let _ = writeln!(out, "  tasks {}", live.scope.count("task"));
     }
-    for ((kind, key), entry) in &*world.table.snapshot() {
-        let _ = writeln!(out, "{kind} {key} of {} born {}", entry.owner, entry.born);
+    for ((kind, _), entry) in &*world.table.snapshot() {
+        let _ = writeln!(out, "{kind} {} of {} born {}", entry.key, entry.owner, entry.born);
     }
     out
 }

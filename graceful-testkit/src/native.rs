@@ -97,8 +97,7 @@ fn top_level(cx: &NativeCx, program: &Arc<Program>) -> Result<Native, ScriptErro
     let manifest = room.manifest()?;
     for (key, body) in &program.routes {
         let route = Arc::new(FakeRoute { room: room.clone(), body: body.clone() });
-        let taken = cx.instance.scope.register("route", key, route);
-        taken.map_err(|taken| ScriptError::runtime(taken.to_string()))?;
+        cx.instance.scope.register("route", key, route)?;
     }
     let ran = room.run_body(&program.top).now_or_never();
     ran.unwrap_or_else(|| Err(ScriptError::new(ScriptErrorKind::Runtime, "a native top level cannot wait")))?;

@@ -118,10 +118,6 @@ impl Play {
 
     fn write(&self, at: usize) {
         let script = self.cast.script(at);
-        if at == LAST {
-            // An entry that was taken out stays away until it is made one again.
-            self.app.engine().set_entries((0..MODULES).map(name));
-        }
         if self.cast.is_other(at) { self.app.edit_other(script) } else { self.app.edit(script) }
     }
 
@@ -145,7 +141,7 @@ impl Play {
         self.reloads.push((Some(dropper), pending));
     }
 
-    /// Takes the last module out, which no other one requires; its next edit brings it back.
+    /// Takes the last module out, which no other one requires; as an entry it comes back with the next reload.
     fn unregister(&mut self) {
         let engine = self.app.engine().clone();
         let pending = self.app.time().spawn(async move { Some(engine.unregister(&name(LAST), false).await) });

@@ -99,6 +99,31 @@ fn reg_09_unregistering_does_not_read_what_failed_to_load_before() {
 }
 
 #[test]
+fn reg_09_an_entry_that_was_unregistered_comes_back_when_everything_is_looked_at() {
+    let stage = Stage::new(&["main", "tool", "other"]);
+    stage.set("main", Play::plain()).set("tool", Play::new().requires(&["part"])).set("part", Play::plain());
+    stage.set("other", Play::new());
+    stage.reload().unwrap();
+    let unregister = |name: &str| stage.time.block_on(stage.engine.unregister(name, false)).unwrap();
+    unregister("tool");
+    unregister("other");
+    stage.set("main", Play::plain().requires(&[]));
+    stage.hint(&["main"]).unwrap();
+    assert_eq!(
+        (stage.born("tool"), stage.born("other")),
+        (None, None),
+        "an edit elsewhere brings nothing back"
+    );
+    stage.set("other", Play::new());
+    stage.hint(&["other"]).unwrap();
+    assert_eq!((stage.born("tool"), stage.born("other")), (None, Some(5)), "an edit of its own does");
+    let report = stage.reload().unwrap();
+    let back = ["part Load (required by tool)", "tool Load (entry that was unregistered)"];
+    assert_eq!(steps(&report), back);
+    assert_eq!(stage.reload().unwrap().outcome, Outcome::Unchanged);
+}
+
+#[test]
 fn ord_11_what_is_no_entry_any_more_is_retired_by_the_next_reload() {
     let stage = Stage::new(&["main", "tool"]);
     stage

@@ -1,4 +1,4 @@
-//! What a plan begins with: sources that changed, are new, or are gone.
+//! What a reload finds when it looks: what changed, what is gone, what is to be there and is not.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Draft<'_> {
                 Found::Source(source)
                     if source.hash != live.source.hash || source.backend != live.source.backend =>
                 {
-                    self.load(source, Some(live), Reason::Changed)?;
+                    self.load(source, Some(live), Reason::Changed);
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
                 Found::Source(_) if self.is_of_roles(&live.name) => self.again(live, Reason::Roles),
@@ -32,17 +32,35 @@ impl Draft<'_> {
                 }
             }
         }
-        for name in self.inputs.entries.iter().chain(&self.inputs.options.load) {
-            if self.live(name).is_none() && !self.loads.contains_key(name) {
+        self.entries()?;
+        self.appeared()?;
+        self.parse();
+        Ok(())
+    }
+
+    /// Takes in the entries that are not live. One that was unregistered comes back where everything is looked at, or
+    /// that one: an edit of something else does not bring it back.
+    fn entries(&mut self) -> Result<(), Failure> {
+        let options = &self.inputs.options;
+        let unregistered = self.inputs.world.unregistered.lock().unwrap().clone();
+        let hinted = options.changed.as_ref().filter(|_| !options.force);
+        for name in self.inputs.entries.iter().chain(&options.load) {
+            if self.live(name).is_some() || self.is_loaded(name) {
+                continue;
+            }
+            let was = unregistered.contains(name) && !options.load.contains(name);
+            if !was {
                 self.entry(name, Reason::Entry)?;
+            } else if hinted.is_none_or(|names| names.contains(name)) {
+                self.entry(name, Reason::EntryAgain)?;
             }
         }
-        for name in self.inputs.options.register.iter().flatten() {
-            if self.live(name).is_none() && !self.loads.contains_key(name) {
+        for name in options.register.iter().flatten() {
+            if self.live(name).is_none() && !self.is_loaded(name) {
                 self.entry(name, Reason::Role)?;
             }
         }
-        self.appeared()
+        Ok(())
     }
 
     /// Finds what live modules require that was not there when they were loaded.
@@ -54,7 +72,7 @@ impl Draft<'_> {
             hinted.is_none_or(|names| names.contains(name))
                 && !unregistered.contains(name)
                 && self.live(name).is_none()
-                && !self.loads.contains_key(name)
+                && !self.is_loaded(name)
         };
         let graph = world.graph.lock().unwrap();
         let missing = graph.required().filter(|(name, _)| looked_for(name));
@@ -62,7 +80,7 @@ impl Draft<'_> {
         drop(graph);
         for (name, by) in missing {
             if let Found::Source(source) = self.read(&name)? {
-                self.load(source, None, Reason::RequiredBy(by))?;
+                self.load(source, None, Reason::RequiredBy(by));
             }
         }
         Ok(())
@@ -74,11 +92,18 @@ impl Draft<'_> {
         options.roles && (!baseline.contains(name) || roles.contains(name) || role_edges.contains_key(name))
     }
 
-    pub(super) fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
+    fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
         match self.read(name)? {
-            Found::Source(source) => self.load(source, None, reason),
+            Found::Source(source) => {
+                self.load(source, None, reason);
+                Ok(())
+            }
             Found::Missing { searched } => {
-                let by = if reason == Reason::Role { "the list of roles" } else { "the app's entries" };
+                let by = match reason {
+                    Reason::Role => "the list of roles",
+                    _ if self.inputs.options.load.contains(name) => "a call that asked for it",
+                    _ => "the app's entries",
+                };
                 let by = by.to_owned();
                 Err(Failure::Missing { module: name.clone(), by, place: None, searched })
             }

@@ -1,5 +1,6 @@
 //! Building an engine.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -14,6 +15,7 @@ use crate::event::Observer;
 use crate::generation::World;
 use crate::limits::Limits;
 use crate::native::{Native, NativeBackend, NativeCx};
+use crate::scope::Identity;
 use crate::source::{Found, Name, SourceError, Sources};
 
 /// Builds an [`Engine`].
@@ -25,6 +27,7 @@ pub struct EngineBuilder {
     pub(super) observers: Vec<Arc<dyn Observer>>,
     pub(super) entries: Vec<Name>,
     pub(super) limits: Limits,
+    pub(super) identities: BTreeMap<String, Identity>,
 }
 
 struct NoSources;
@@ -66,6 +69,18 @@ impl EngineBuilder {
         self
     }
 
+    /// What makes two keys of `kind` the same thing, for whatever modules [register](crate::Scope::register): keys for
+    /// which `identity` says the same text are one key, which one module has. Its error says why there can be no such
+    /// key, and what to write. Without it a key is what it is written as.
+    pub fn identity(
+        mut self,
+        kind: &str,
+        identity: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.identities.insert(kind.to_owned(), Arc::new(identity));
+        self
+    }
+
     /// Adds a native module; see [`NativeBackend::set`].
     pub fn native(
         self,
@@ -79,7 +94,7 @@ impl EngineBuilder {
 
     /// The engine, with an empty world. [`Engine::reload`] starts it.
     pub fn build(mut self) -> Engine {
-        let world = World::new(self.clock, self.limits.call_wait, self.limits.grace);
+        let world = World::new(self.clock, self.identities, self.limits.call_wait, self.limits.grace);
         self.observers.into_iter().for_each(|observer| world.events.subscribe(observer));
         self.backends.push(self.natives.clone());
         let backends = self.backends.into_iter().map(|backend| (backend.name().to_owned(), backend));

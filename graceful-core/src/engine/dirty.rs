@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::event::Purpose;
 use crate::report::ReloadOptions;
 use crate::source::Name;
 
@@ -40,5 +41,5 @@ impl Dirty {
 
 /// It reads no source, so that a broken one does not stop it.
 fn only_unregisters(options: &ReloadOptions) -> bool {
-    !options.remove.is_empty() && options.changed.as_ref().is_some_and(BTreeSet::is_empty)
+    options.purpose() == Purpose::Unregister
 }

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, Either, Shared, select};
 
 use super::{Inner, Outcomes, Running, Ticket, last};
 use crate::clock::Clock;
-use crate::event::EventKind;
+use crate::event::{EventKind, Purpose};
 use crate::failure::{ReloadError, ReloadErrorKind};
 use crate::report::{Outcome, Report};
 use crate::transaction::Transaction;
@@ -23,12 +23,12 @@ impl Inner {
         transaction: Transaction,
         ticket: Arc<Ticket>,
     ) -> (Running, BoxFuture<'static, ()>) {
-        let (engine, check) = (self.clone(), ticket.check);
+        let (engine, purpose) = (self.clone(), ticket.purpose);
         let (done, ended) = oneshot::channel();
         let drive = async move {
             let result = AssertUnwindSafe(transaction.run()).catch_unwind().await;
             let result = result.unwrap_or_else(|panic| Err(engine.panicked(&panic)));
-            engine.finished(&result, check);
+            engine.finished(&result, purpose);
             // Who is told that it is over may rely on nothing of it being left.
             drop(engine);
             let _ = done.send(result);
@@ -64,7 +64,7 @@ impl Inner {
             vec![format!("{module}: {what}: it cannot be interrupted; what it did is undone when it ends")];
         let report = Box::new(Report::empty(Outcome::Stuck, self.world.gate.live().0));
         let error = ReloadError { kind: Box::new(kind), phase: ticket.phase(), report, left };
-        if !ticket.check {
+        if ticket.purpose != Purpose::Check {
             *self.last.lock().unwrap() = Some(last::of(&Err(error.clone())));
         }
         self.world.emit(EventKind::Warning { module: Some(module.clone()), message });

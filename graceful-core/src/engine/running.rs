@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, select};
 
 use super::{Inner, Outcomes};
-use crate::event::Phase;
+use crate::event::{Phase, Purpose};
 use crate::failure::ReloadError;
 use crate::report::ReloadOptions;
 
@@ -48,14 +48,13 @@ pub(crate) struct Ticket {
     phase: Mutex<Phase>,
     hung: Mutex<Option<ReloadError>>,
     signal: Signal,
-    /// It goes no further than *validate*.
-    pub(super) check: bool,
+    pub(super) purpose: Purpose,
 }
 
 impl Ticket {
-    pub(super) fn of_one(check: bool) -> Self {
+    pub(super) fn of_one(purpose: Purpose) -> Self {
         let (waiters, way, phase) = (AtomicUsize::new(1), AtomicU8::new(FORWARD), Mutex::new(Phase::Plan));
-        Self { waiters, way, phase, hung: Mutex::default(), signal: Signal::new(), check }
+        Self { waiters, way, phase, hung: Mutex::default(), signal: Signal::new(), purpose }
     }
 
     pub(crate) fn is_abandoned(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::migrating::StepRun;
 use crate::migration::MigrationStep;
 use crate::module::Draft;
 use crate::source::Name;
+use crate::version::Version;
 
 /// The steps that a module's state takes, none of them empty.
 pub(super) type Chains = BTreeMap<Name, Vec<MigrationStep>>;
@@ -34,8 +35,12 @@ impl Transaction {
         self.chains.clear();
         for name in self.load_order() {
             let Some((old, new)) = self.pair(&name) else { continue };
-            let (Some(old), Some(new)) = (registered(&old), registered(&new)) else { continue };
-            match way(old, new, self.options.force)? {
+            let (Some(before), Some(new)) = (old.module(), registered(&new)) else { continue };
+            let state = old.state_version.get();
+            if state.is_none() && !before.manifest().registered {
+                continue;
+            }
+            match way(before.manifest(), state, new, self.options.force)? {
                 Way::Stay => {}
                 Way::Unsure(message) => self.warn(Some(name), message),
                 Way::Chain(steps) => {
@@ -110,13 +115,14 @@ fn registered(instance: &Arc<Instance>) -> Option<&Manifest> {
     instance.module().map(|module| module.manifest()).filter(|manifest| manifest.registered)
 }
 
-fn way(old: &Manifest, new: &Manifest, force: bool) -> Result<Way, Failure> {
+/// From the version that the `state` has, which code that did not register itself since has not changed.
+fn way(old: &Manifest, state: Option<&Version>, new: &Manifest, force: bool) -> Result<Way, Failure> {
     let declared = new.migrations.and(&old.migrations);
     if declared.is_empty() {
         return Ok(Way::Stay);
     }
     let module = new.name.clone();
-    let (Some(from), Some(to)) = (old.version.clone(), new.version.clone()) else {
+    let (Some(from), Some(to)) = (state.cloned(), new.version.clone()) else {
         let unsure = old.version != new.version;
         let message = format!("{module} has migrations and no version: its state is taken as it is");
         return Ok(if unsure { Way::Unsure(message) } else { Way::Stay });

@@ -160,11 +160,11 @@ impl Transaction {
         next.retain(|_, entry| !replaced.contains(&entry.owner));
         for instance in self.staging.iter().flat_map(|staging| &staging.staged) {
             for (at, entry) in instance.scope.registrations() {
-                let second = entry.owner.clone();
-                let first = next.insert(at.clone(), entry).map(|taken| taken.owner);
-                if let Some(first) = first.filter(|first| *first != second) {
-                    let (kind, key) = at;
-                    clash.get_or_insert(Failure::Clash { kind, key, first, second });
+                let (second, key, kind) = (entry.owner.clone(), entry.key.clone(), at.0.clone());
+                let taken = next.insert(at, entry);
+                if let Some(taken) = taken.filter(|taken| taken.owner != second) {
+                    let (first, keys) = (taken.owner, (taken.key, key));
+                    clash.get_or_insert(Failure::Clash { kind, keys, first, second });
                 }
             }
         }

@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) mod answer;
 mod request;
+pub(crate) mod route;
 mod routes;
 pub(crate) mod serve;
 pub(crate) mod stream;
 
 use crate::topics::Topics;
 use answer::{Answer, Body, answer, failed_call, failure};
-use routes::{Match, ROUTE, Routes};
+use route::ROUTE;
+use routes::{Match, Routes};
 
 /// How many bytes a request's body may have where the manifest does not say.
 pub(crate) const BODY_LIMIT: usize = 1 << 20;
@@ -42,8 +44,8 @@ impl Site {
     pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let matcher = self.routes.current(self.engine.world());
-        let (key, params) = match matcher.find(parts.method.as_str(), parts.uri.path()) {
-            Match::Found { key, params } => (key, params),
+        let (key, values) = match matcher.find(parts.method.as_str(), parts.uri.path()) {
+            Match::Found { key, values } => (key, values),
             Match::Method { allowed } => return not_allowed(&allowed),
             Match::Nothing => return self.nothing(),
         };
@@ -51,7 +53,9 @@ impl Site {
             Ok(body) => body,
             Err(response) => return *response,
         };
-        let request = request::request_value(&parts, params, body);
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        // The call may have waited for a reload that gave the parameters other names.
+        let request = move |key: &str| request::request_value(&parts, routes::params(key, values), body);
         match self.call(&key, request).await {
             Ok(value) => match answer(value) {
                 Answer::Whole(response) => response,
@@ -62,16 +66,23 @@ impl Site {
             // The route left between the match and the call.
             Err(CallError::NoModule { .. }) if !self.has(&key) => self.nothing(),
             Err(error) => {
-                tracing::warn!(method = %parts.method, path = parts.uri.path(), code = %error.code(), "{error}");
+                tracing::warn!(%method, path, code = %error.code(), "{error}");
                 failed_call(&error, self.dev)
             }
         }
     }
 
     /// The call is a task of its own: a client that goes away does not leave it half done.
-    async fn call(&self, key: &str, request: Value) -> Result<Value, CallError> {
+    async fn call(
+        &self,
+        key: &str,
+        request: impl FnOnce(&str) -> Value + Send + 'static,
+    ) -> Result<Value, CallError> {
         let (engine, key) = (self.engine.clone(), key.to_owned());
-        let call = tokio::spawn(async move { engine.call_registered(ROUTE, &key, vec![request]).await });
+        let call =
+            tokio::spawn(
+                async move { engine.call_registered_with(ROUTE, &key, |key| vec![request(key)]).await },
+            );
         call.await.unwrap_or_else(|error| {
             tracing::error!("a route's call did not end: {error}");
             Err(CallError::Stopped)
@@ -79,7 +90,8 @@ impl Site {
     }
 
     fn has(&self, key: &str) -> bool {
-        self.engine.world().table.snapshot().contains_key(&(ROUTE.to_owned(), key.to_owned()))
+        let table = &self.engine.world().table;
+        table.at_key(ROUTE, key).is_ok_and(|at| table.snapshot().contains_key(&at))
     }
 
     fn nothing(&self) -> Response<Body> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use graceful_core::{Event, EventKind, Phase, Status};
+use graceful_core::{Event, EventKind, Phase, Purpose, Status};
 
 /// The upper ends of the buckets, in seconds.
 pub(crate) const BUCKETS: [f64; 12] =
@@ -108,22 +108,32 @@ impl Tally {
             EventKind::Released { kind, error: None, .. } => *entry(&mut self.released, kind) += 1,
             EventKind::Released { kind, .. } => *entry(&mut self.release_failures, kind) += 1,
             EventKind::Leaked { .. } => self.leaks += 1,
-            EventKind::ReloadEnded { outcome, code, took, .. } => self.ended(outcome, code.as_deref(), *took),
+            EventKind::ReloadEnded { outcome, purpose, code, took, .. } => {
+                self.ended(outcome, *purpose, code.as_deref(), *took);
+            }
             _ => {}
         }
     }
 
-    fn ended(&mut self, outcome: &str, code: Option<&str>, took: Duration) {
+    fn ended(&mut self, outcome: &str, purpose: Purpose, code: Option<&str>, took: Duration) {
         let phase = self.running.failed_in.filter(|_| code.is_some()).map_or("none", Phase::as_str);
-        *self.reloads.entry((outcome.to_owned(), phase.to_owned())).or_default() += 1;
-        entry(&mut self.durations, outcome).observe(took);
+        // What is live is as it should be if nobody asked for more than a check or one more module.
+        let result = match (purpose, outcome) {
+            (_, "stuck") => outcome,
+            (Purpose::Check, _) if code.is_some() => "check_failed",
+            (Purpose::Load, _) if code.is_some() => "load_failed",
+            _ => outcome,
+        };
+        *self.reloads.entry((result.to_owned(), phase.to_owned())).or_default() += 1;
+        entry(&mut self.durations, result).observe(took);
+        if result != "stuck" && (purpose == Purpose::Check || result == "load_failed") {
+            return;
+        }
         if let Some(code) = code {
             *entry(&mut self.errors, code) += 1;
         }
-        if outcome != "checked" {
-            self.succeeded = code.is_none();
-            self.ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        }
+        self.succeeded = code.is_none();
+        self.ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     }
 
     /// Forgets what was counted for modules that are live no more.

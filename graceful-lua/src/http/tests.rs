@@ -57,5 +57,8 @@ fn a_wrong_route_is_an_error_where_it_stands() {
     };
     assert_eq!(wrong("'GET', '/', 1"), "app.lua:1: http.route: expected a function, got integer");
     assert_eq!(wrong("nil, '/', print"), "app.lua:1: http.route: expected a method such as `GET`, got nil");
-    assert_eq!(wrong("'GET', 'x', print"), "app.lua:1: http.route: the path `x` does not begin with `/`");
+    assert_eq!(
+        wrong("'GET', 'x', print"),
+        "app.lua:1: http.route: the path `x` does not begin with `/`: write `/x`"
+    );
 }

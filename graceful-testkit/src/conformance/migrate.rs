@@ -264,3 +264,26 @@ pub fn st_03_a_migration_loses_no_write_of_a_kept_task<S: Subject>() {
     let frozen = app.ask("counter", "frozen").as_int().unwrap_or_default();
     app.until("tick of the task", || app.ask("counter", "ticks").as_int().unwrap_or_default() > frozen);
 }
+
+/// VER-02: the form of a state is the one that its last registered version gave it, whatever code came between.
+pub fn ver_02_a_migration_begins_at_the_version_that_the_state_has<S: Subject>() {
+    needs!(S: migrates, plain);
+    let app = start::<S>(counter(1));
+    app.edit(Script::plain("counter").function("look", [ret("plain")]));
+    app.must_reload();
+    app.edit(Script::plain("counter").function("look", [ret("plain again")]));
+    app.must_reload();
+    app.edit(counter(3));
+    let report = app.must_reload();
+    assert_eq!(report.modules[0].migration.len(), 2, "{report:?}");
+    assert_eq!(app.ask("counter", "look"), look(None, None, Some(2)));
+    app.edit(Script::plain("counter"));
+    app.must_reload();
+    app.edit(counter(3).comment("the same version"));
+    assert!(app.must_reload().modules[0].migration.is_empty());
+    app.edit(Script::plain("counter"));
+    app.must_reload();
+    app.edit(counter(2));
+    app.must_reload();
+    assert_eq!(app.ask("counter", "look"), look(None, Some(2), None));
+}

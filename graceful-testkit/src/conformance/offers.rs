@@ -1,6 +1,6 @@
 //! TX: what a caller may ask of a reload beside being done: to be checked only, to go on past a hook.
 
-use graceful_core::{Outcome, ReloadOptions};
+use graceful_core::{Outcome, Phase, ReloadOptions};
 
 use super::says;
 use crate::op::*;
@@ -38,6 +38,47 @@ pub fn tx_01_a_check_finds_a_clash_of_routes<S: Subject>() {
     let error = app.reload_with(check()).expect_err("both register one route");
     assert_eq!((error.code().0, error.report.outcome), ("GR0111", Outcome::Refused));
     assert_eq!(app.status().generation, 0);
+}
+
+/// A route's key in which a name after a colon stands for anything, and which begins with a slash.
+fn path(key: &str) -> Result<String, String> {
+    let (method, path) = key.split_once(" /").ok_or("the path does not begin with `/`: write `/there`")?;
+    let segments = path.split('/').map(|segment| if segment.starts_with(':') { ":" } else { segment });
+    Ok(format!("{method} /{}", segments.collect::<Vec<_>>().join("/")))
+}
+
+/// SCOPE-04: two spellings of one key are one key: another module may not have it, and its own next version may.
+pub fn scope_04_two_spellings_of_a_key_are_one_key<S: Subject>() {
+    needs!(S: plain, routes);
+    let route = |name: &str, route: &str| Script::plain(name).route(route, [ret(route)]);
+    let app = App::of::<S>().identity("route", path).module(route("a", "GET /u/:id"));
+    let app = app.module(Script::plain("b")).start();
+    app.edit(route("b", "GET /u/:name"));
+    let error = app.must_fail();
+    assert_eq!((error.code().0, error.report.outcome), ("GR0111", Outcome::Refused));
+    says(&error, &["GET /u/:id", "`a`", "GET /u/:name", "`b`"]);
+    assert_eq!(app.call_route("GET /u/:id").unwrap(), "GET /u/:id".into());
+    app.edit(route("a", "GET /u/:name"));
+    app.edit(route("b", "POST /u/:name"));
+    app.must_reload();
+    for key in ["GET /u/:name", "GET /u/:id"] {
+        assert_eq!(app.call_route(key).unwrap(), "GET /u/:name".into());
+    }
+    assert_eq!(app.engine().world().table.snapshot().len(), 2);
+}
+
+/// SCOPE-04: a key that there cannot be is an error of the module that writes it, which says what to write.
+pub fn scope_04_a_key_that_cannot_be_is_an_error_where_it_stands<S: Subject>() {
+    needs!(S: plain, routes);
+    let app = App::of::<S>().identity("route", path).module(Script::plain("a")).start();
+    app.edit(Script::plain("a").route("GET there", [ret("never")]));
+    let error = app.must_fail();
+    assert_eq!((error.report.outcome, error.phase), (Outcome::Refused, Phase::Stage));
+    assert_eq!(error.module().map(|module| module.as_str()), Some("a"));
+    says(&error, &["there", "does not begin with `/`", "write `/there`"]);
+    let place = error.kind.place().expect("a place");
+    assert_eq!(place.file, S::origin("a"));
+    assert_eq!(app.call_route("GET there").unwrap_err().code().0, "GR0201");
 }
 
 /// TX-01: what a start initialises while it registers is finalized by a check.

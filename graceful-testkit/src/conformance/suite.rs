@@ -81,6 +81,8 @@ macro_rules! conformance {
                 tx_10_a_source_that_changes_while_it_is_read_is_read_once;
             offers: tx_01_a_check_touches_nothing_live,
                 tx_01_a_check_finds_a_clash_of_routes,
+                scope_04_two_spellings_of_a_key_are_one_key,
+                scope_04_a_key_that_cannot_be_is_an_error_where_it_stands,
                 tx_01_a_check_of_a_start_undoes_init_by_finalize,
                 tx_07_a_failing_before_reload_can_be_forgiven,
                 tx_07_a_forgiven_before_reload_is_undone_with_the_rest;
@@ -122,6 +124,12 @@ macro_rules! conformance {
                 st_05_a_removed_module_starts_fresh_when_it_is_put_back,
                 st_06_new_keys_of_a_top_level_show_at_the_commit,
                 st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload;
+            objects: st_04_what_is_too_deep_or_holds_itself_is_an_error_and_not_a_crash,
+                st_07_objects_in_a_state_get_the_new_methods_with_the_commit,
+                st_07_a_failed_reload_leaves_the_methods_as_they_were,
+                st_07_staged_methods_are_not_seen_by_live_code;
+            codes: obs_04_a_reload_that_fails_has_the_code_of_its_cause_in_every_language,
+                obs_04_a_call_that_fails_has_the_code_of_its_cause_in_every_language;
             scope: scope_01_tasks_routes_and_globals_belong_to_their_module,
                 scope_02_a_task_that_was_not_taken_over_is_cancelled_and_awaited,
                 scope_02_a_task_that_swallows_errors_is_cancelled_too,
@@ -157,6 +165,7 @@ macro_rules! conformance {
                 scope_03_a_kept_task_goes_on_after_a_migration,
                 ver_02_a_step_sees_what_its_code_sees,
                 st_03_a_migration_loses_no_write_of_a_kept_task,
+                ver_02_a_migration_begins_at_the_version_that_the_state_has,
                 ver_02_a_round_trip_shows_what_a_migration_loses;
             migrate_undo: ver_05_a_failing_migration_rolls_everything_back,
                 ver_05_a_migration_is_undone_when_something_fails_after_it,

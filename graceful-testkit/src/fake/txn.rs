@@ -41,8 +41,7 @@ impl FakeTxn {
         }
         for (key, body) in &program.routes {
             let route = Arc::new(FakeRoute { room: room.clone(), body: body.clone() });
-            let taken = cx.instance.scope.register("route", key, route);
-            taken.map_err(|taken| ScriptError::runtime(taken.to_string()))?;
+            cx.instance.scope.register("route", key, route)?;
         }
         room.run_body(&program.top).await?;
         Ok(module.manifest)

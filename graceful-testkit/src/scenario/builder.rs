@@ -65,6 +65,16 @@ impl AppBuilder {
         self
     }
 
+    /// What makes two keys of `kind` the same thing; see [`EngineBuilder::identity`].
+    pub fn identity(
+        mut self,
+        kind: &str,
+        identity: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.engine = self.engine.identity(kind, identity);
+        self
+    }
+
     /// How long things may take.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.engine = self.engine.limits(limits);
