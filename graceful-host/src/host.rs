@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, MANIFEST, ManifestError};
 use crate::metrics::Metrics;
 use crate::options::{Cause, HostOptions};
+use crate::roles::{self, keeper::Keeper};
 use crate::sources::DirSources;
 use crate::topics::Topics;
 use crate::wire::{Failure, PlanReply, StatusReply, Summary};
@@ -84,9 +85,11 @@ pub(crate) struct Inner {
     /// The manifest that the live generation was loaded by.
     app: Mutex<Arc<App>>,
     /// A manifest is applied by one reload at a time.
-    turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// Where reloads run, whoever asks for them.
-    runtime: Handle,
+    pub(crate) runtime: Handle,
+    /// Keeps what was applied.
+    pub(crate) keeper: Arc<Keeper>,
     /// The last reload failed, so what is on disk is not what is live.
     behind: AtomicBool,
     /// The engine shuts down, whoever asked for it.
@@ -126,8 +129,11 @@ impl Host {
         let metrics: Arc<Metrics> = Arc::default();
         engine.subscribe(metrics.clone());
         engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
+        let keeper = Arc::new(Keeper::new(roles::kept(&root, &app)));
+        engine.subscribe(keeper.clone());
         options.observers.iter().for_each(|observer| engine.subscribe(observer.clone()));
-        Ok(Self(Arc::new(Inner {
+        let host = Self(Arc::new(Inner {
+            keeper,
             root,
             options,
             engine,
@@ -140,7 +146,9 @@ impl Host {
             runtime: Handle::current(),
             behind: AtomicBool::new(true),
             ending,
-        })))
+        }));
+        host.0.keeper.serve(Arc::downgrade(&host.0));
+        Ok(host)
     }
 
     /// The engine: what embedders call modules through.
@@ -199,6 +207,10 @@ impl Host {
         }
         options.drain = new.reload.drain;
         settings::apply(self.engine(), &old, &new);
+        let modules = |app: &App| app.roles.as_ref().map(|roles| roles.modules.clone());
+        if modules(&old).is_some() && modules(&old) != modules(&new) && self.active().is_some() {
+            options.register = modules(&new);
+        }
         if options.check {
             let result = self.engine().reload(options).await;
             settings::apply(self.engine(), &new, &old);
@@ -215,6 +227,7 @@ impl Host {
                 *self.0.app.lock().unwrap() = Arc::new(new);
                 let mut summary = Summary::from(&report);
                 summary.warnings.extend(warnings);
+                self.roles_begun(&mut summary).await?;
                 Ok(summary)
             }
             Err(error) => {
@@ -222,6 +235,16 @@ impl Host {
                 Err(self.with_source(Failure::from(&error)))
             }
         }
+    }
+
+    /// The first reload is followed by the first configuration of the roles.
+    async fn roles_begun(&self, summary: &mut Summary) -> Result<(), Failure> {
+        let begun = self.begin_roles(&self.app()).await;
+        self.0.behind.store(begun.is_err(), Ordering::Release);
+        if let Some(roles) = begun? {
+            summary.follow(roles);
+        }
+        Ok(())
     }
 
     /// What a reload would do now.

@@ -51,6 +51,8 @@ impl Text<'_> {
 /// One table that is being read: keys are taken out of it, [`Fields::finish`] complains about the rest.
 pub(super) struct Fields<'a> {
     text: Text<'a>,
+    /// Where the table itself stands.
+    at: Range<usize>,
     path: String,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
@@ -58,7 +60,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn new(text: Text<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { text, path: String::new(), table, known: Vec::new() }
+        Self { text, at: 0..0, path: String::new(), table, known: Vec::new() }
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -153,17 +155,16 @@ impl<'a> Fields<'a> {
     pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        Ok(Some(Fields { text: self.text, path: self.dotted(key), table, known: Vec::new() }))
+        let (text, at) = (self.text, value.span());
+        Ok(Some(Fields { text, at, path: self.dotted(key), table, known: Vec::new() }))
     }
 
     /// A table whose keys are the app's own.
     pub(super) fn free(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        table
-            .iter()
-            .map(|(key, value)| Ok((key.get_ref().to_string(), self.plain(key.get_ref(), value)?)))
-            .collect()
+        let (text, at) = (self.text, value.span());
+        Fields { text, at, path: self.dotted(key), table, known: Vec::new() }.everything()
     }
 
     fn plain(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, ManifestError> {
@@ -187,6 +188,18 @@ impl<'a> Fields<'a> {
                 Value::Map(entries.collect::<Result<_, _>>()?)
             }
         })
+    }
+
+    /// The complaint that `key` is needed and not there.
+    pub(super) fn missing(&self, key: &str, example: &str) -> ManifestError {
+        let message = format!("`{}` is missing: say, for example, `{example}`", self.dotted(key));
+        self.text.error(self.at.clone(), message)
+    }
+
+    /// The whole table, whose keys are the app's own.
+    pub(super) fn everything(&self) -> Result<BTreeMap<String, Value>, ManifestError> {
+        let entries = self.table.iter();
+        entries.map(|(k, v)| Ok((k.get_ref().to_string(), self.plain(k.get_ref(), v)?))).collect()
     }
 
     /// Complains about the first key that nobody took.

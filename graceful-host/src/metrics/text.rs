@@ -168,6 +168,7 @@ mod tests {
             modules: names.map(module).collect(),
             leaks: Vec::new(),
             last_reload: None,
+            roles: Default::default(),
         }
     }
 

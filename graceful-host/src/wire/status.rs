@@ -3,7 +3,7 @@
 use graceful_core::Status;
 use serde::{Deserialize, Serialize};
 
-use super::{SCHEMA_VERSION, word_fields};
+use super::{RolesShown, SCHEMA_VERSION, word_fields};
 
 /// What a host shows of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct StatusReply {
     pub leaks: Vec<LeakReply>,
     /// How the last reload ended.
     pub last_reload: Option<LastReloadReply>,
+    /// The roles.
+    pub roles: RolesShown,
 }
 
 /// One live module.
@@ -105,6 +107,7 @@ impl StatusReply {
             modules: word_fields(&status.modules),
             leaks: word_fields(&status.leaks),
             last_reload: word_fields(&status.last_reload),
+            roles: RolesShown::new(&status.roles),
         }
     }
 }
