@@ -91,7 +91,7 @@ pub(crate) struct Inner {
     /// Keeps what was applied.
     pub(crate) keeper: Arc<Keeper>,
     /// The last reload failed, so what is on disk is not what is live.
-    behind: AtomicBool,
+    pub(crate) behind: AtomicBool,
     /// The engine shuts down, whoever asked for it.
     pub(crate) ending: CancellationToken,
 }
@@ -235,16 +235,6 @@ impl Host {
                 Err(self.with_source(Failure::from(&error)))
             }
         }
-    }
-
-    /// The first reload is followed by the first configuration of the roles.
-    async fn roles_begun(&self, summary: &mut Summary) -> Result<(), Failure> {
-        let begun = self.begin_roles(&self.app()).await;
-        self.0.behind.store(begun.is_err(), Ordering::Release);
-        if let Some(roles) = begun? {
-            summary.follow(roles);
-        }
-        Ok(())
     }
 
     /// What a reload would do now.

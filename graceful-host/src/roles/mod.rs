@@ -6,6 +6,7 @@ pub(crate) mod schema;
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use graceful_core::instance::ApplyOptions;
 use graceful_core::{Config, Enabled, ReloadOptions, RoleError, Value};
@@ -60,8 +61,18 @@ pub fn forget_applied(folder: &Path) -> Result<Option<std::path::PathBuf>, HostE
 }
 
 impl Host {
+    /// What follows on the first reload: the first configuration of the roles.
+    pub(crate) async fn roles_begun(&self, summary: &mut Summary) -> Result<(), Failure> {
+        let begun = self.begin_roles(&self.app()).await;
+        self.0.behind.store(begun.is_err(), Ordering::Release);
+        if let Some(roles) = begun? {
+            summary.follow(roles);
+        }
+        Ok(())
+    }
+
     /// Registers the roles and applies their first configuration, unless that was done.
-    pub(crate) async fn begin_roles(&self, app: &App) -> Result<Option<Summary>, Failure> {
+    async fn begin_roles(&self, app: &App) -> Result<Option<Summary>, Failure> {
         let (Some(settings), roles) = (&app.roles, self.engine().roles()) else { return Ok(None) };
         if roles.config().is_some() {
             return Ok(None);
