@@ -56,7 +56,7 @@ pub mod engine;
 pub mod call;
 pub mod show;
 
-pub use backend::{Backend, Control, Finalize, Importer, StageCx, Txn, TxnCx};
+pub use backend::{Backend, Control, Finalize, Importer, Kept, StageCx, Txn, TxnCx};
 pub use call::Handle;
 pub use clock::Clock;
 pub use engine::{Engine, EngineBuilder, Reload};
