@@ -80,6 +80,8 @@ pub enum ReloadErrorKind {
         hook: Hook,
         /// How long it may run.
         budget: Duration,
+        /// Where it was then, if that is known.
+        place: Option<Place>,
     },
     /// A step of a migration failed.
     #[error("migration {step} of module `{module}` failed: {message}")]
@@ -102,6 +104,8 @@ pub enum ReloadErrorKind {
         step: Box<MigrationStep>,
         /// How long it may run.
         budget: Duration,
+        /// Where it was then, if that is known.
+        place: Option<Place>,
     },
     /// Migrations are declared, and none leads from the live version to the new one.
     #[error("no migration takes module `{module}` from {} to {}; declared: {declared}", .step.from, .step.to)]
@@ -201,7 +205,9 @@ pub enum ReloadErrorKind {
     #[error("the engine is shut down")]
     Stopped,
     /// Code of a module keeps its thread, and nothing can interrupt it.
-    #[error("the {what} of module `{module}` runs code that cannot be interrupted, for {lasts:.1?} now")]
+    #[error(
+        "the {what} of module `{module}` runs code that cannot be interrupted: given up after {lasts:.1?}"
+    )]
     Hung {
         /// The module.
         module: Name,
@@ -251,6 +257,17 @@ impl ReloadError {
     /// The stable code: `GR0100` where the undo failed too, else that of the cause.
     pub fn code(&self) -> Code {
         if self.is_stuck() { Code("GR0100") } else { self.kind.code() }
+    }
+
+    /// The cause with its own causes, in one line.
+    pub fn explain(&self) -> String {
+        let mut text = self.kind.to_string();
+        let mut source = std::error::Error::source(&*self.kind);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
     }
 
     /// Whose fault it was.

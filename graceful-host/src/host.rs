@@ -104,6 +104,17 @@ impl Observer for Broadcast {
         tracing::debug!(target: "graceful::reload", reload = event.reload, "{:?}", event.kind);
         match &event.kind {
             EventKind::ShutdownStarted => self.1.cancel(),
+            EventKind::ReloadEnded { outcome, generation, by: Some(by), took, message, .. }
+                if outcome != "unchanged" =>
+            {
+                let (asked, took) = (format!("a reload that {by} asked for"), took.as_secs_f64() * 1e3);
+                match message {
+                    None => tracing::info!("{asked} {outcome}, generation {generation} ({took:.1} ms)"),
+                    Some(why) => {
+                        tracing::warn!("{asked} was {outcome}, generation {generation} serves: {why}")
+                    }
+                }
+            }
             EventKind::Leaked { module, born, by } => {
                 let by = by.join(", ");
                 tracing::warn!("generation {born} of `{module}` outlives its reload, held by {by}");

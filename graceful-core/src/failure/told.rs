@@ -68,6 +68,8 @@ impl ReloadErrorKind {
         match self {
             ReloadErrorKind::Missing { place, .. }
             | ReloadErrorKind::Hook { place, .. }
+            | ReloadErrorKind::HookTimeout { place, .. }
+            | ReloadErrorKind::MigrationTimeout { place, .. }
             | ReloadErrorKind::Migration { place, .. } => place.as_ref(),
             ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
             _ => None,
