@@ -50,6 +50,12 @@ pub trait Backend: Send + Sync {
     /// A syntax error with file, line, column and source line.
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError>;
 
+    /// Parses several sources that are independent of each other, and answers in their order. The default does so
+    /// one by one; a backend may use several threads.
+    fn compile_all(&self, sources: &[Source]) -> Vec<Result<Compiled, ScriptError>> {
+        sources.iter().map(|source| self.compile(source)).collect()
+    }
+
     /// Opens this backend's part of the transaction that makes `cx.generation`.
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn>;
 
@@ -122,6 +128,10 @@ pub trait Txn: Send + Sync {
     fn slice(&self, work: &mut dyn FnMut() -> bool) {
         while work() {}
     }
+
+    /// Live code of `module` is going to run in this transaction: a callback of the role it is. What it sets belongs
+    /// to it from the commit on. The default has nothing to note.
+    fn join(&self, _module: &Arc<dyn Module>) {}
 
     /// The gates of `modules` are shut and their tasks frozen: returns once nothing that is not counted by a
     /// lease runs in them (a synchronous call that only holds the VM's lock, say). The default has none.

@@ -171,6 +171,10 @@ impl Backend for LuaBackend {
         compile::compile(source, &self.given)
     }
 
+    fn compile_all(&self, sources: &[Source]) -> Vec<Result<Compiled, ScriptError>> {
+        compile::compile_all(sources, &self.given)
+    }
+
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {
         Box::new(LuaTxn::begin(&self.vm, cx))
     }

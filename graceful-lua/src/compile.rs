@@ -1,8 +1,11 @@
 //! Parses sources in a VM of their own, off the live one, to bytecode that keeps its lines.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::ffi::{CStr, CString};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use graceful_core::{Compiled, ScriptError, Source};
 use mlua::chunk::ChunkMode;
@@ -14,14 +17,14 @@ use crate::scan::scan;
 /// A source that was parsed.
 pub(crate) struct Chunk {
     bytecode: Vec<u8>,
-    name: String,
+    name: CString,
     /// Nothing in the text gives its functions other globals.
     keeps_its_environment: bool,
 }
 
-thread_local! {
-    static SCRATCH: OnceCell<Lua> = const { OnceCell::new() };
-}
+/// How many sources are worth a thread of their own, and how many threads there are at most.
+const SHARE: usize = 16;
+const THREADS: usize = 8;
 
 /// Which names are there without a source.
 #[derive(Default)]
@@ -32,14 +35,50 @@ pub(crate) struct Given {
     pub(crate) soft: BTreeSet<String>,
 }
 
-/// Parses `source`; what it requires is told except for what is `given`.
-pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, ScriptError> {
-    let text = readable(&source.text);
-    let name = format!("@{}", source.origin);
-    let parsed = SCRATCH.with(|scratch| {
-        let lua = scratch.get_or_init(|| {
+/// VMs that only parse; each is used by one thread at a time.
+struct Scratch(Mutex<Vec<Lua>>);
+
+impl Scratch {
+    fn with<R>(&self, work: impl FnOnce(&Lua) -> R) -> R {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let lua = spare.unwrap_or_else(|| {
             Lua::new_with(StdLib::NONE, LuaOptions::default()).expect("a VM without libraries is safe")
         });
+        let done = work(&lua);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lua);
+        done
+    }
+}
+
+/// Parses `sources` on as many threads as are worth it, and answers in their order.
+pub(crate) fn compile_all(sources: &[Source], given: &Given) -> Vec<Result<Compiled, ScriptError>> {
+    let compiled: Vec<OnceLock<_>> = sources.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((source, slot)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            sources.get(at).zip(compiled.get(at))
+        } {
+            let _ = slot.set(compile(source, given));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    thread::scope(|scope| {
+        for _ in 1..cores.min(sources.len() / SHARE) {
+            // Where there is no thread to be had, those that are there do it.
+            let _ = thread::Builder::new().name("graceful-lua parse".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    compiled.into_iter().map(|slot| slot.into_inner().expect("each was parsed")).collect()
+}
+
+/// Parses `source`; what it requires is told except for what is `given`.
+pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, ScriptError> {
+    static SCRATCH: Scratch = Scratch(Mutex::new(Vec::new()));
+    let text = readable(&source.text);
+    let name = format!("@{}", source.origin);
+    let parsed = SCRATCH.with(|lua| {
         // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
         let own = parse(lua, &name, &[b"local require=require;", text.as_slice()].concat());
         own.or_else(|_| parse(lua, &name, &text)).map(|function| function.dump(false))
@@ -49,8 +88,12 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     requires.retain(|require| !given.fixed.contains(require.name.as_str()));
     // That there is none fails no plan; if there is one it is loaded, and comes first when it is asked for.
     requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
-    let says = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let says = |word: &[u8]| {
+        let mut starts = text.windows(word.len()).filter(|part| part[0] == word[0]);
+        starts.any(|part| part == word)
+    };
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
+    let name = CString::new(name).unwrap_or_default();
     Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }) })
 }
 
@@ -71,15 +114,22 @@ impl Chunk {
         self.keeps_its_environment
     }
 
-    /// The top level as a function of the live VM. Only what this process compiled gets here.
-    pub(crate) fn load(&self, lua: &Lua) -> mlua::Result<Function> {
-        lua.load(&self.bytecode).set_name(&self.name).set_mode(ChunkMode::Binary).into_function()
+    /// Its bytecode, and what Lua calls it.
+    pub(crate) fn parts(&self) -> (&[u8], &CStr) {
+        (&self.bytecode, &self.name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Chunk {
+        fn load(&self, lua: &Lua) -> mlua::Result<Function> {
+            let name = self.name.to_str().unwrap();
+            lua.load(&self.bytecode).set_name(name).set_mode(ChunkMode::Binary).into_function()
+        }
+    }
 
     fn compiled(text: &str) -> Result<Arc<Chunk>, ScriptError> {
         let source = Source::new("m", "lua", "app/m.lua", text.as_bytes());
@@ -119,6 +169,24 @@ mod tests {
     fn a_top_level_may_use_every_local_that_lua_allows() {
         let text: String = (0..200).map(|n| format!("local v{n} = {n}\n")).collect();
         compiled(&text).unwrap();
+    }
+
+    #[test]
+    fn many_sources_are_answered_in_their_order() {
+        let text = |at: usize| if at == 70 { "local = 1".to_owned() } else { format!("return {at}") };
+        let source = |at: usize| Source::new("m", "lua", format!("app/m{at}.lua"), text(at).into_bytes());
+        let sources: Vec<Source> = (0..150).map(source).collect();
+        let lua = Lua::new();
+        for (at, compiled) in compile_all(&sources, &Given::default()).into_iter().enumerate() {
+            let value = match compiled {
+                Ok(compiled) => compiled.artifact.downcast::<Chunk>().unwrap().load(&lua).unwrap().call(()),
+                Err(error) => {
+                    assert_eq!(error.place.unwrap().file, format!("app/m{at}.lua"));
+                    Ok(70)
+                }
+            };
+            assert_eq!(value.unwrap(), at);
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod column;
 mod thrown;
 mod wording;
 
-pub(crate) use self::thrown::guard;
+pub(crate) use self::thrown::{guard, thrown};
 
 /// What `error` says, with its places looked up by `lookup`: given a file as a message shows it (see
 /// [`shows`]), the source that is meant.

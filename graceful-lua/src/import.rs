@@ -62,14 +62,16 @@ impl Imports {
         Ok(Self { make, presets, preload, foreign, export: export(lua, isyieldable)? })
     }
 
-    /// Makes the Lua side of `record`, with the state of the live version. Returns its `require`.
+    /// Makes the Lua side of `record`, with the state of the live version and, if the text is the same, its top
+    /// level. Returns its `require` and the Lua side.
     pub(crate) fn record(
         &self,
         vm: &Vm,
         record: &Arc<Record>,
         state: Option<&Table>,
-    ) -> mlua::Result<Function> {
-        self.make.call((Identity(record.clone()), &vm.records, record.id, state))
+        main: Option<Function>,
+    ) -> mlua::Result<(Function, Table)> {
+        self.make.call((Identity(record.clone()), &vm.records, record.id, state, main))
     }
 
     /// The names that `require` answers without the engine.

@@ -26,11 +26,13 @@ mod checkpoint;
 mod state;
 mod globals;
 mod compile;
+mod passage;
 mod vm;
 mod patience;
 mod ground;
 // what scripts see
 mod import;
+mod callback;
 mod caller;
 mod frame;
 mod fiber;

@@ -11,6 +11,7 @@ use mlua::{Function, Table, Value};
 use crate::compile::Chunk;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Veil};
+use crate::passage::{Exported, Passage};
 use crate::record::{Draft, Kept, Record};
 use crate::run::{How, Memory, Run, Watched};
 use crate::value::from_lua;
@@ -37,8 +38,7 @@ pub(crate) struct LuaTxn {
 struct Ready {
     kept: Arc<Kept>,
     require: Function,
-    /// The top level of the live version, where the text is the same: it can be run again.
-    main: Option<Function>,
+    own: Table,
 }
 
 impl LuaTxn {
@@ -77,6 +77,7 @@ impl LuaTxn {
             draft.kept = Arc::downgrade(&kept);
         }
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
+        // The top level of the live version, where the text is the same: it can be run again.
         let (mut state, mut main): (Option<Table>, Option<Function>) = (None, None);
         if let Some(previous) = previous.filter(|previous| previous.is_in(vm)) {
             let own = vm.table(previous.id())?;
@@ -87,12 +88,12 @@ impl LuaTxn {
         }
         let globals = vm.lua.globals();
         let main = main.filter(|main| main.environment().as_ref() == Some(&globals));
-        let require = vm.imports.record(vm, &record, state.as_ref())?;
+        let (require, own) = vm.imports.record(vm, &record, state.as_ref(), main)?;
         open.staged(vm, &record, state)?;
-        Ok(Ready { kept, require, main })
+        Ok(Ready { kept, require, own })
     }
 
-    fn manifest(&self, kept: &Kept, exports: &Value) -> mlua::Result<Manifest> {
+    fn manifest(&self, kept: &Kept, exported: &mut Exported) -> mlua::Result<Manifest> {
         let record = &kept.record;
         let draft = record.draft().take();
         let registered = draft.and_then(|draft| draft.registration);
@@ -105,19 +106,28 @@ impl LuaTxn {
             manifest.drain = registration.drain;
             manifest.migrations = registration.migrations;
         }
-        let Value::Table(exports) = exports else { return Ok(manifest) };
-        self.vm.copier.border(exports)?;
-        exports.for_each(|name: Value, value: Value| {
-            let Value::String(name) = name else { return Ok(()) };
-            let export = match &value {
-                Value::Function(_) => Some(Export::Function),
-                Value::Table(table) if !is_small(table, &mut EXPORTED.clone()) => None,
-                value => from_lua(value).ok().map(Export::Value),
-            };
-            export.map(|export| manifest.exports.insert(name.to_string_lossy(), export));
-            Ok(())
-        })?;
-        Ok(manifest)
+        manifest.exports = std::mem::take(&mut exported.plain);
+        if manifest.exports.is_empty() && exported.deep.is_empty() {
+            let own = || self.vm.table(record.id)?.raw_get::<Value>("exports");
+            let exports = self.vm.hold(own)?;
+            manifest.returned = (!exports.is_table()).then(|| exports.type_name());
+            return Ok(manifest);
+        }
+        if exported.deep.is_empty() {
+            return Ok(manifest);
+        }
+        self.vm.hold(|| {
+            let exports: Table = self.vm.table(record.id)?.raw_get("exports")?;
+            for name in exported.deep.drain(..) {
+                let value = match exports.raw_get::<Value>(name.as_str())? {
+                    Value::Nil => continue,
+                    Value::Table(table) if !is_small(&table, &mut EXPORTED.clone()) => continue,
+                    value => from_lua(&value),
+                };
+                value.ok().map(|value| manifest.exports.insert(name, Export::Value(value)));
+            }
+            Ok(manifest)
+        })
     }
 
     /// The failure of a top level, with the kind it had before it became text in the script.
@@ -156,7 +166,7 @@ impl Txn for LuaTxn {
             let ready = self.prepare(&open, &cx, &chunk)?;
             Ok::<_, mlua::Error>((open, ready))
         });
-        let (open, Ready { kept, require, main }) = prepared.map_err(|error| vm.script_error(&error))?;
+        let (open, Ready { kept, require, own }) = prepared.map_err(|error| vm.script_error(&error))?;
         let record = &kept.record;
         let how = How {
             veil: Some(Veil::staging(&open, record, require)),
@@ -164,33 +174,19 @@ impl Txn for LuaTxn {
             staging: true,
             ..How::default()
         };
+        let passage = Passage::new(chunk);
         let run = Run::new(vm, how, || {
-            let called = (|| {
-                let top_level = main.map_or_else(|| chunk.load(&vm.lua), Ok)?;
-                let own = vm.table(record.id)?;
-                own.raw_set("main", &top_level)?;
-                let (name, origin) = (cx.source.name.as_str(), cx.source.origin.as_str());
-                let origin = cfg!(not(feature = "luajit")).then_some(origin);
-                let args = (top_level, name, origin.into_iter().collect::<mlua::Variadic<_>>());
-                Ok::<_, mlua::Error>((own, Watched::new(vm, vm.guard.call_async::<Value>(args))))
-            })();
-            async move {
-                let (own, call) = called?;
-                let exports = match call.await? {
-                    Value::Nil => Value::Boolean(true),
-                    exports => exports,
-                };
-                own.raw_set("exports", &exports)?;
-                open.set_exports(&record.source.name, &exports)?;
-                Ok(exports)
-            }
+            let origin = cfg!(not(feature = "luajit")).then_some(cx.source.origin.as_str());
+            let args = (own, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
+            Watched::new(vm, vm.top_level.call_async::<()>(args))
         });
-        let exports = match run.await {
-            Ok(Ok(exports)) => exports,
+        match run.await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(vm.hold(|| self.failed(record, &error))),
             Err(overrun) => return Err(overrun.into_error(vm)),
-        };
-        let manifest = vm.hold(|| self.manifest(&kept, &exports)).map_err(|error| vm.script_error(&error))?;
+        }
+        let manifest =
+            self.manifest(&kept, &mut passage.exported()).map_err(|error| vm.script_error(&error))?;
         Ok(Arc::new(LuaModule::new(manifest, kept)))
     }
 
@@ -209,6 +205,13 @@ impl Txn for LuaTxn {
             }
         };
         self.vm.hold(|| self.vm.paused.during(keep));
+    }
+
+    fn join(&self, module: &Arc<dyn Module>) {
+        let module = module.as_any().downcast_ref::<LuaModule>().filter(|module| module.is_in(&self.vm));
+        if let (Some(module), Ok(open)) = (module, self.vm.hold(|| self.open())) {
+            open.join(module.record());
+        }
     }
 
     /// A synchronous call that still runs holds the VM's lock.

@@ -17,6 +17,7 @@ use crate::import::Imports;
 use crate::interrupt::Interrupt;
 use crate::module::LuaModule;
 use crate::overlay::{Open, Overlay};
+use crate::passage;
 use crate::pauses::Paused;
 use crate::turns::Turns;
 
@@ -62,6 +63,8 @@ pub(crate) struct Vm {
     pub(crate) globals: Globals,
     /// See [`error::guard`].
     pub(crate) guard: Function,
+    /// Runs a top level; see [`passage`].
+    pub(crate) top_level: Function,
     /// The `require` that everybody sees.
     pub(crate) require: OnceLock<Function>,
     engine: OnceLock<Engine>,
@@ -74,6 +77,7 @@ impl Vm {
         let setmeta =
             lua.create_function(|_, (table, meta): (Table, Option<Table>)| table.set_metatable(meta))?;
         let turns = Turns::new(&lua);
+        let copier = Copier::load(&lua, &getmeta, &setmeta)?;
         let vm = Arc::new(Self {
             settings,
             records: lua.create_table()?,
@@ -84,7 +88,8 @@ impl Vm {
             interrupt: Interrupt::new(&turns),
             turns,
             overlay: Overlay::load(&lua, &getmeta, &setmeta)?,
-            copier: Copier::load(&lua, &getmeta, &setmeta)?,
+            top_level: passage::run(&lua, copier.borders())?,
+            copier,
             imports: Imports::new(&lua)?,
             globals: Globals::load(&lua)?,
             guard: error::guard(&lua)?,

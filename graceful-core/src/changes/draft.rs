@@ -1,16 +1,17 @@
 //! A plan while it is being made: what changed, what that takes in, what it lets go of.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::parse::Unparsed;
 use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::{self, Node};
+use crate::graph::{self, Edge, Node};
 use crate::plan::{Action, Plan, Reason, Step};
-use crate::source::{Found, Hash, Name, Source};
+use crate::source::{Found, Hash, Name};
 
 pub(super) struct Draft<'a> {
     pub(super) inputs: &'a Inputs,
@@ -18,6 +19,9 @@ pub(super) struct Draft<'a> {
     pub(super) loads: BTreeMap<Name, Load>,
     pub(super) leaving: BTreeMap<Name, (Arc<Instance>, Reason)>,
     pub(super) queue: VecDeque<Name>,
+    /// What was read and is parsed together with what else is read meanwhile.
+    pub(super) unparsed: Vec<Unparsed>,
+    pub(super) awaited: BTreeSet<Name>,
     pub(super) next_rank: u64,
     /// What is wrong with which module: fatal if that one is going to be live.
     pub(super) wrong: Vec<(Name, Failure)>,
@@ -30,8 +34,8 @@ impl<'a> Draft<'a> {
         let world = &inputs.world;
         let next_rank = world.next_rank.load(std::sync::atomic::Ordering::Acquire);
         let base = world.gate.live();
-        let (loads, leaving, queue, wrong, spare) = Default::default();
-        Self { inputs, base, loads, leaving, queue, next_rank, wrong, spare }
+        let (loads, leaving, queue, unparsed, awaited, wrong, spare) = Default::default();
+        Self { inputs, base, loads, leaving, queue, unparsed, awaited, next_rank, wrong, spare }
     }
 
     pub(super) fn live(&self, name: &Name) -> Option<Arc<Instance>> {
@@ -83,40 +87,20 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn load(
-        &mut self,
-        source: Source,
-        live: Option<Arc<Instance>>,
-        reason: Reason,
-    ) -> Result<(), Failure> {
-        let name = source.name.clone();
-        let Some(backend) = self.inputs.backends.get(&source.backend) else {
-            let (origin, backend) = (source.origin, source.backend);
-            self.wrong.push((name.clone(), Failure::NoBackend { module: name, origin, backend }));
-            return Ok(());
-        };
-        let compiled = match backend.compile(&source) {
-            Ok(compiled) => compiled,
-            Err(error) => {
-                self.wrong.push((name.clone(), Failure::Load { module: name, error }));
-                return Ok(());
-            }
-        };
-        let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
-        self.loads.insert(name.clone(), Load { source: Arc::new(source), compiled, live, reason, rank });
-        self.queue.push_back(name);
-        Ok(())
-    }
-
     /// Follows the requires of everything in the set, and reads what is new.
     pub(super) fn close_over_requires(&mut self) -> Result<(), Failure> {
-        while let Some(name) = self.queue.pop_front() {
-            let requires = self.loads[&name].compiled.requires.clone();
-            for require in requires {
-                self.require(&require.name, &name, Some(require.place), require.deferred)?;
+        loop {
+            self.parse();
+            if self.queue.is_empty() {
+                return Ok(());
+            }
+            while let Some(name) = self.queue.pop_front() {
+                let requires = self.loads[&name].compiled.requires.clone();
+                for require in requires {
+                    self.require(&require.name, &name, Some(require.place), require.deferred)?;
+                }
             }
         }
-        Ok(())
     }
 
     pub(super) fn require(
@@ -127,12 +111,13 @@ impl<'a> Draft<'a> {
         deferred: bool,
     ) -> Result<(), Failure> {
         let leaving = self.leaving.contains_key(name);
-        if self.loads.contains_key(name) || (!leaving && self.live(name).is_some()) {
+        if self.is_loaded(name) || (!leaving && self.live(name).is_some()) {
             return Ok(());
         }
         let searched = match self.read(name)? {
             Found::Source(source) if !leaving => {
-                return self.load(source, None, Reason::RequiredBy(by.clone()));
+                self.load(source, None, Reason::RequiredBy(by.clone()));
+                return Ok(());
             }
             // Unregistered by force: its dependents keep what they hold.
             Found::Source(_) => return Ok(()),
@@ -168,11 +153,17 @@ impl<'a> Draft<'a> {
         for (name, load) in &self.loads {
             graph.replace(name, next_edges(load));
         }
+        for (name, modules) in &self.inputs.role_edges {
+            // Until it is staged a role is taken to depend on what it did.
+            let edge = Edge { place: None, deferred: true, dynamic: false };
+            modules.iter().for_each(|module| graph.add(name, module, edge.clone()));
+        }
         for name in self.leaving.keys() {
             graph.remove(name);
         }
         let kept = self.inputs.world.kept.lock().unwrap().clone();
         let roots = self.inputs.entries.iter().chain(&self.inputs.options.load).chain(&kept);
+        let roots = roots.chain(&self.inputs.roles);
         let reachable = graph.reachable(roots);
         for live in self.inputs.world.live_all() {
             if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Failure;
 use super::draft::Draft;
+use super::{Failure, Inputs};
 use crate::generation::Instance;
 use crate::plan::Reason;
 use crate::source::{Found, Name};
@@ -12,7 +12,7 @@ impl Draft<'_> {
     /// Finds what changed: by hash, never by time.
     pub(super) fn scan(&mut self) -> Result<(), Failure> {
         let scanned: Vec<Arc<Instance>> = match &self.inputs.options.changed {
-            Some(names) if !self.inputs.options.force => {
+            Some(names) if !self.inputs.options.force && !self.inputs.options.roles => {
                 names.iter().filter_map(|name| self.live(name)).collect()
             }
             _ => self.inputs.world.live_all(),
@@ -22,9 +22,10 @@ impl Draft<'_> {
                 Found::Source(source)
                     if source.hash != live.source.hash || source.backend != live.source.backend =>
                 {
-                    self.load(source, Some(live), Reason::Changed)?;
+                    self.load(source, Some(live), Reason::Changed);
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
+                Found::Source(_) if self.is_of_roles(&live.name) => self.again(live, Reason::Roles),
                 Found::Source(_) => {}
                 Found::Missing { .. } => {
                     self.leaving.insert(live.name.clone(), (live, Reason::SourceGone));
@@ -32,7 +33,9 @@ impl Draft<'_> {
             }
         }
         self.entries()?;
-        self.appeared()
+        self.appeared()?;
+        self.parse();
+        Ok(())
     }
 
     /// Takes in the entries that are not live. One that was unregistered comes back where everything is looked at, or
@@ -42,7 +45,7 @@ impl Draft<'_> {
         let unregistered = self.inputs.world.unregistered.lock().unwrap().clone();
         let hinted = options.changed.as_ref().filter(|_| !options.force);
         for name in self.inputs.entries.iter().chain(&options.load) {
-            if self.live(name).is_some() || self.loads.contains_key(name) {
+            if self.live(name).is_some() || self.is_loaded(name) {
                 continue;
             }
             let was = unregistered.contains(name) && !options.load.contains(name);
@@ -50,6 +53,11 @@ impl Draft<'_> {
                 self.entry(name, Reason::Entry)?;
             } else if hinted.is_none_or(|names| names.contains(name)) {
                 self.entry(name, Reason::EntryAgain)?;
+            }
+        }
+        for name in options.register.iter().flatten() {
+            if self.live(name).is_none() && !self.is_loaded(name) {
+                self.entry(name, Reason::Role)?;
             }
         }
         Ok(())
@@ -64,7 +72,7 @@ impl Draft<'_> {
             hinted.is_none_or(|names| names.contains(name))
                 && !unregistered.contains(name)
                 && self.live(name).is_none()
-                && !self.loads.contains_key(name)
+                && !self.is_loaded(name)
         };
         let graph = world.graph.lock().unwrap();
         let missing = graph.required().filter(|(name, _)| looked_for(name));
@@ -72,19 +80,29 @@ impl Draft<'_> {
         drop(graph);
         for (name, by) in missing {
             if let Found::Source(source) = self.read(&name)? {
-                self.load(source, None, Reason::RequiredBy(by))?;
+                self.load(source, None, Reason::RequiredBy(by));
             }
         }
         Ok(())
     }
 
+    /// Whether a reload of roles from a clean slate takes `name`.
+    fn is_of_roles(&self, name: &Name) -> bool {
+        let Inputs { options, baseline, roles, role_edges, .. } = self.inputs;
+        options.roles && (!baseline.contains(name) || roles.contains(name) || role_edges.contains_key(name))
+    }
+
     fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
         match self.read(name)? {
-            Found::Source(source) => self.load(source, None, reason),
+            Found::Source(source) => {
+                self.load(source, None, reason);
+                Ok(())
+            }
             Found::Missing { searched } => {
-                let by = match self.inputs.options.load.contains(name) {
-                    true => "a call that asked for it",
-                    false => "the app's entries",
+                let by = match reason {
+                    Reason::Role => "the list of roles",
+                    _ if self.inputs.options.load.contains(name) => "a call that asked for it",
+                    _ => "the app's entries",
                 };
                 let by = by.to_owned();
                 Err(Failure::Missing { module: name.clone(), by, place: None, searched })

@@ -79,13 +79,17 @@ fn phases(reloads: &[(Report, Duration)], of: &str, base: Duration) {
     }
 }
 
+/// The areas and the entry as well, dependencies first: what a forced reload takes.
+fn names() -> Vec<String> {
+    let areas = (0..1_000_usize.div_ceil(AREA)).map(|area| format!("area{area}"));
+    let modules = (0..1_000).map(|at| format!("m{at}")).chain(areas);
+    modules.chain(["main".to_owned()]).collect()
+}
+
 fn everything() {
     let app = App::new(1_000);
     let naive = Naive::new(&app.graph);
-    // The areas and the entry as well, dependencies first: what a forced reload takes.
-    let areas = (0..1_000_usize.div_ceil(AREA)).map(|area| format!("area{area}"));
-    let modules = (0..1_000).map(|at| format!("m{at}")).chain(areas);
-    let names: Vec<String> = modules.chain(["main".to_owned()]).collect();
+    let names = names();
     let base = timed(|| naive.reload(&names));
     let of = "naive";
     println!("\n1,000 modules of 40 lines, all of them");
@@ -131,6 +135,18 @@ fn waits(what: &str, app: &App, of: &str, base: Duration, work: impl Fn()) {
     println!("a caller at 1 kHz:");
     line(&format!("  {what}"), median(waits.iter().map(|wait| wait.0).collect()), of, base);
     line("  the sum of its waits", median(waits.iter().map(|wait| wait.1).collect()), of, base);
+}
+
+/// Edits and reloads again and again, and as often the naive way, for a profiler to look at.
+fn edited() {
+    let app = App::new(1_000);
+    let naive = Naive::new(&app.graph);
+    let names = names();
+    for run in 0..4 * RUNS {
+        naive.reload(&names);
+        (0..1_000).for_each(|at| app.edit(at, run + 1));
+        app.reload(ReloadOptions::default());
+    }
 }
 
 fn one_leaf() {
@@ -197,10 +213,14 @@ fn calls() {
     names.iter().zip(best).for_each(|(name, took)| line(name, took / CALLS, "bare", best[0] / CALLS));
 }
 
-/// All of it, or the parts that are named: `everything`, `leaf`, `calls`.
+/// All of it but what is for profilers, or the parts that are named.
 fn main() {
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let parts: [(&str, fn()); 3] = [("everything", everything), ("leaf", one_leaf), ("calls", calls)];
-    let wanted = |name: &str| named.is_empty() || named.iter().any(|wanted| wanted == name);
+    let parts: [(&str, fn()); 4] =
+        [("everything", everything), ("leaf", one_leaf), ("calls", calls), ("edited", edited)];
+    let wanted = |name: &str| match named.as_slice() {
+        [] => name != "edited",
+        named => named.iter().any(|wanted| wanted == name),
+    };
     parts.iter().filter(|(name, _)| wanted(name)).for_each(|(_, part)| part());
 }

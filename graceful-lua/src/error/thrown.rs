@@ -18,8 +18,7 @@ pub(crate) fn guard(lua: &Lua) -> mlua::Result<Function> {
     if let Ok(guard) = lua.named_registry_value("graceful.guard") {
         return Ok(guard);
     }
-    let thrown =
-        lua.create_function(|lua, error: Value| Ok(Value::Error(Box::new(describe(lua, error)?))))?;
+    let thrown = thrown(lua)?;
     let guard: Function = lua
         .load(
             "local xpcall, error, thrown = ...
@@ -33,6 +32,11 @@ pub(crate) fn guard(lua: &Lua) -> mlua::Result<Function> {
         .call((lua.globals().get::<Function>("xpcall")?, lua.globals().get::<Function>("error")?, thrown))?;
     lua.set_named_registry_value("graceful.guard", &guard)?;
     Ok(guard)
+}
+
+/// What [`guard`] gives to `xpcall`.
+pub(crate) fn thrown(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(|lua, error: Value| Ok(Value::Error(Box::new(describe(lua, error)?))))
 }
 
 /// Runs where the error was raised, while the stack still stands.

@@ -4,8 +4,9 @@ local error = error
 
 local SETTLED, PINNED, WAIT = 1, 2, 3
 
--- Makes the Lua side of a record under its number `id`, and returns its `require`.
-return function(record, records, id, state)
+-- Makes the Lua side of a record under its number `id`, and returns its `require` and it. `main` is its top level
+-- if that is known already.
+return function(record, records, id, state, main)
     local settled = {}
     local function require(name)
         local hit = settled[name]
@@ -28,6 +29,8 @@ return function(record, records, id, state)
         end
         return value
     end
-    records[id] = { require = require, state = state }
-    return require
+    -- With room for what comes, so that it need not grow.
+    local own = { require = require, state = state, main = main, exports = nil }
+    records[id] = own
+    return require, own
 end

@@ -1,0 +1,23 @@
+-- Runs a top level, in its own coroutine: one way into Lua and one back for all that is done around it.
+local load, read, borders, thrown, xpcall, error, type = ...
+
+local function finish(own, fresh, name, passage, ok, exports)
+    if not ok then error(exports, 0) end
+    if exports == nil then exports = true end
+    if type(exports) == 'table' then
+        borders[exports] = true
+        read(passage, exports)
+    end
+    own.exports, fresh[name] = exports, exports
+end
+
+-- `own` is the Lua side of its record; what is exported is put there and into `fresh`.
+return function(own, fresh, passage, name, origin)
+    local main = own.main
+    if main == nil then
+        main = load(passage)
+        own.main = main
+    end
+    if origin == nil then return finish(own, fresh, name, passage, xpcall(main, thrown, name)) end
+    return finish(own, fresh, name, passage, xpcall(main, thrown, name, origin))
+end
