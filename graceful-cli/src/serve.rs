@@ -58,9 +58,7 @@ async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<boo
     let signals = Signals::listen(PATIENCE, at_once).await;
     let signals = signals.map_err(|error| HostError::Setting(format!("signals: {error}")))?;
     let host = Host::open(folder, options)?;
-    let running = host.start().await?;
-    ready(&running, voice);
-    Ok(running.until(signals).await)
+    host.serve(signals, |running| ready(running, voice)).await
 }
 
 fn ready(running: &Running, voice: Voice) {

@@ -145,3 +145,36 @@ fn a_line_may_begin_with_a_minus_and_no_answer_is_waited_for_longer_than_asked()
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(code == 7 || said.contains("ran longer than 500ms"), "{code} {said}");
 }
+
+#[test]
+fn shut_02_a_start_that_is_told_to_end_is_undone() {
+    let app = App::new();
+    let slow = "local log, fiber = require('log'), require('fiber')
+        require('graceful').register_module('tool', {
+            init = function() log.warn('begun') fiber.sleep(4) log.warn('init is over') end,
+            finalize = function() log.warn('finalized') end })";
+    app.write("tool.lua", slow).write("web.lua", "require('fiber').sleep(4)");
+    app.write("graceful.toml", "name = 'app'\nentry = ['tool', 'web']\n");
+    let log = app.path().join(".log");
+    let mut child = app.command(&["run"]).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
+    let begun = Instant::now();
+    while !said().contains("begun") {
+        assert!(begun.elapsed() < PATIENCE, "it does not start: {}", said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            let _ = child.kill();
+            panic!("it does not end: {}", said());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(0), "{}", said());
+    assert!(!said().contains("init is over"), "{}", said());
+}

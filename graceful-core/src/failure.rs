@@ -263,17 +263,6 @@ impl ReloadError {
         if self.is_stuck() { Code("GR0100") } else { self.kind.code() }
     }
 
-    /// The cause with its own causes, in one line.
-    pub fn explain(&self) -> String {
-        let mut text = self.kind.to_string();
-        let mut source = std::error::Error::source(&*self.kind);
-        while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        text
-    }
-
     /// Whose fault it was.
     pub fn module(&self) -> Option<&Name> {
         self.kind.module()
