@@ -20,7 +20,7 @@ pub struct Asked {
 
 impl From<&Ask> for Asked {
     fn from(ask: &Ask) -> Self {
-        Self::new(&ask.app, ask.admin.as_deref(), ask.timeout, (&ask.voice).into())
+        Self::new(&ask.app, ask.admin.as_deref(), ask.patience(Duration::ZERO), (&ask.voice).into())
     }
 }
 

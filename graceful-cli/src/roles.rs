@@ -1,6 +1,7 @@
 //! `roles`, `config`, `forbid` and `allow`: asks the running host about its roles.
 
 use std::path::Path;
+use std::time::Duration;
 
 use graceful_host::wire::{ApplyReply, ConfigRequest, Failure, NamesRequest};
 use graceful_host::{AdminError, ManifestError, forget_applied, read_document};
@@ -14,7 +15,8 @@ use crate::voice::{Voice, complain};
 
 impl From<&Of> for Asked {
     fn from(of: &Of) -> Self {
-        Self::new(&of.app, of.admin.as_deref(), of.timeout, Voice { json: of.json, quiet: of.quiet })
+        let timeout = of.timeout.unwrap_or(Duration::from_secs(60));
+        Self::new(&of.app, of.admin.as_deref(), timeout, Voice { json: of.json, quiet: of.quiet })
     }
 }
 

@@ -9,11 +9,13 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use graceful_core::instance::ApplyOptions;
+use graceful_core::status::RolesStatus;
 use graceful_core::{Config, Enabled, ReloadOptions, RoleError, Value};
 
 use crate::app::{App, RoleSettings};
 use crate::host::{Host, HostError};
 use crate::options::Cause;
+use crate::watchman;
 use crate::wire::{ApplyReply, ConfigReply, DiffReply, Failure, RolesReply, Summary};
 use kept::{Applied, Found, Kept};
 
@@ -245,7 +247,8 @@ impl Host {
             );
         }
         let host = self.clone();
-        let done = self.0.runtime.spawn(async move {
+        let mut kept = self.0.kept.subscribe();
+        let mut done = self.0.runtime.spawn(async move {
             let _turn = host.0.turn.lock().await;
             let result = work(host.clone()).await;
             let unkept = host.0.keeper.failed().filter(|_| matches!(result, Ok(Some(_))));
@@ -262,7 +265,15 @@ impl Host {
             }
             reply
         });
-        done.await.unwrap_or_else(|error| {
+        let done = tokio::select! {
+            biased;
+            done = &mut done => done,
+            why = watchman::is_kept(&mut kept) => {
+                done.abort();
+                return ApplyReply::refused(self.given_up(why, false), &RolesStatus { state: self.engine().roles().state(), ..RolesStatus::default() });
+            }
+        };
+        done.unwrap_or_else(|error| {
             let message = format!("it did not come to its end: {error}");
             ApplyReply::refused(Failure::refused("GR0402", message, live), &self.engine().status().roles)
         })

@@ -30,10 +30,26 @@ pub struct StatusReply {
     pub modules: Vec<ModuleReply>,
     /// Old generations that outlive their reload.
     pub leaks: Vec<LeakReply>,
+    /// Code that has kept an interpreter from everybody else for more than a second.
+    #[serde(default)]
+    pub kept: Vec<KeptReply>,
     /// How the last reload ended.
     pub last_reload: Option<LastReloadReply>,
     /// The roles.
     pub roles: RolesShown,
+}
+
+/// Code that keeps an interpreter which others wait for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptReply {
+    /// The backend whose interpreter it is.
+    pub backend: String,
+    /// The module whose code it is, if that is known.
+    pub module: Option<String>,
+    /// For how long, in milliseconds.
+    pub lasts_ms: u64,
+    /// The same in words.
+    pub message: String,
 }
 
 /// One live module.
@@ -106,6 +122,7 @@ impl StatusReply {
             calls_held: status.calls_held,
             modules: word_fields(&status.modules),
             leaks: word_fields(&status.leaks),
+            kept: word_fields(&status.kept),
             last_reload: word_fields(&status.last_reload),
             roles: RolesShown::new(&status.roles),
         }
