@@ -169,7 +169,7 @@ fn a_start_that_roles_refuse_fails_and_check_says_the_same() {
         assert_eq!(exit, Some(4), "{error}");
         assert!(error.contains(code) && error.contains(told), "{error}");
         let (exit, _, error) = text(&app, &["run"]);
-        assert_eq!(exit, Some(1), "{error}");
+        assert_eq!(exit, Some(4), "{error}");
         assert!(error.contains(code) && error.contains(told), "{error}");
     }
     assert!(!fs::exists(app.path().join(".graceful")).unwrap(), "nothing was applied, so nothing is kept");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use graceful_core::{DrainPolicy, Name, Value};
 use toml::de::DeTable;
 
+mod measure;
 mod nearest;
 mod read;
 

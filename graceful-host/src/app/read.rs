@@ -8,6 +8,7 @@ use graceful_core::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::measure::{parse_duration, parse_size};
 use super::nearest::nearest;
 
 /// A manifest that cannot be used: where and why.
@@ -66,6 +67,10 @@ impl<'a> Fields<'a> {
     fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.table.get(key)
+    }
+
+    fn inner(&self, key: &str, value: &Spanned<DeValue<'_>>, table: &'a DeTable<'a>) -> Fields<'a> {
+        Fields { text: self.text, at: value.span(), path: self.dotted(key), table, known: Vec::new() }
     }
 
     fn dotted(&self, key: &str) -> String {
@@ -203,16 +208,14 @@ impl<'a> Fields<'a> {
     pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        let (text, at) = (self.text, value.span());
-        Ok(Some(Fields { text, at, path: self.dotted(key), table, known: Vec::new() }))
+        Ok(Some(self.inner(key, value, table)))
     }
 
     /// A table whose keys are the app's own.
     pub(super) fn free(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        let (text, at) = (self.text, value.span());
-        Fields { text, at, path: self.dotted(key), table, known: Vec::new() }.everything()
+        self.inner(key, value, table).everything()
     }
 
     fn plain(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, ManifestError> {
@@ -240,8 +243,8 @@ impl<'a> Fields<'a> {
 
     /// The complaint that `key` is needed and not there.
     pub(super) fn missing(&self, key: &str, example: &str) -> ManifestError {
-        let message = format!("`{}` is missing: say, for example, `{example}`", self.dotted(key));
-        self.text.error(self.at.clone(), message)
+        let key = self.dotted(key);
+        self.text.error(self.at.clone(), format!("`{key}` is missing: say, for example, `{example}`"))
     }
 
     /// The whole table, whose keys are the app's own.
@@ -270,33 +273,4 @@ fn balanced(host: &str) -> bool {
 fn article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'i', 'o', 'u', 'e']) { "an" } else { "a" };
     format!("{article} {kind}")
-}
-
-/// Reads `250ms`, `5s`, `1.5m`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("`{text}` is not a duration: expected such as \"250ms\", \"5s\" or \"1m\"")),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| format!("`{text}` is not a duration"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("`{text}` is not a duration"))
-}
-
-fn parse_size(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        _ => return Err(format!("`{text}` is not a size: expected such as \"64MiB\"")),
-    };
-    let number: usize = number.trim().parse().map_err(|_| format!("`{text}` is not a size"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
 }

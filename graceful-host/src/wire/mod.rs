@@ -49,6 +49,20 @@ mod tests {
         }
     }
 
+    fn roles() -> RolesStatus {
+        RolesStatus {
+            state: InstanceState::ReloadError,
+            trouble: Some(Trouble {
+                code: "GR0508".into(),
+                message: "why".into(),
+                phase: Some(Phase::Activate),
+                generation: 4,
+            }),
+            reload_forbidden: true,
+            roles: vec![RoleStatus { info: role(), backend: "rhai".into(), enabled: true, running: false }],
+        }
+    }
+
     #[test]
     fn core_and_wire_spell_the_same() {
         let held = Held { born: 1, by: vec!["call in web".into()] };
@@ -79,22 +93,7 @@ mod tests {
                 message: "a call into `web`".into(),
             }],
             last_reload: Some(last),
-            roles: RolesStatus {
-                state: InstanceState::ReloadError,
-                trouble: Some(Trouble {
-                    code: "GR0508".into(),
-                    message: "why".into(),
-                    phase: Some(Phase::Activate),
-                    generation: 4,
-                }),
-                reload_forbidden: true,
-                roles: vec![RoleStatus {
-                    info: role(),
-                    backend: "rhai".into(),
-                    enabled: true,
-                    running: false,
-                }],
-            },
+            roles: roles(),
         };
         let reply = StatusReply::new("shop", "/srv/shop", None, &status);
         assert_eq!((reply.state.as_str(), reply.modules[0].tasks), ("stuck", 6));
