@@ -52,6 +52,19 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn reg_12_a_line_may_be_rhai() {
+    let app = Served::new(&[
+        ("graceful.toml", "name = 'app'\nentry = ['main', 'hits']\n[backends.lua]\n[backends.rhai]\n"),
+        ("main.lua", "return {}"),
+        ("hits.rhai", "fn hit(n) { n + 1 }"),
+    ]);
+    let output = app.console(&["--language", "rhai", "--eval", "import \"hits\" as hits; hits::hit(1)"], "");
+    assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("2\n", ""));
+    let output = app.console(&["-l", "rhai"], "fn twice(n) {\n  n * 2 }\ntwice(2)\n");
+    assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("", "?"));
+}
+
+#[test]
 fn reg_12_the_app_is_reloaded_and_looked_at_from_the_console() {
     let app = Served::new(&[
         ("graceful.toml", "name = 'app'\nentry = ['main']\n"),

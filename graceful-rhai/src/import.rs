@@ -81,6 +81,16 @@ fn module(unit: &Arc<Unit>, found: &Arc<Instance>) -> Thrown<Shared<rhai::Module
 /// The instance of `name` that `unit` sees now, loaded if it has to be.
 pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Arc<Instance>> {
     let world = unit.runtime.world().map_err(fail)?;
+    if let Some(session) = &unit.session {
+        return match session.find(&world, name).map_err(stopped)? {
+            Some(found) => Ok(found),
+            None => {
+                load(unit, name)?;
+                let missing = || fail(CallError::NoModule { module: name.to_string() });
+                session.find(&world, name).map_err(stopped)?.ok_or_else(missing)
+            }
+        };
+    }
     let from = unit.instance().map_err(fail)?;
     let until = Moment::now() + CLOSING;
     let mut loaded = false;
@@ -127,7 +137,7 @@ fn load(unit: &Arc<Unit>, name: &Name) -> Thrown<()> {
         changed: Some(Default::default()),
         ..ReloadOptions::default()
     };
-    match reload::run(&unit.runtime, options)? {
+    match reload::run(unit, options)? {
         Ok(_) => Ok(()),
         Err(error) => {
             Err(EvalAltResult::ErrorRuntime(rhai::Dynamic::from(Failure::from(&error)), Position::NONE)

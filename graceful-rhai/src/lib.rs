@@ -77,6 +77,7 @@ mod steps;
 mod registration;
 // one module
 mod compile;
+mod session;
 mod unit;
 mod task;
 mod bind;
@@ -102,6 +103,8 @@ mod own;
 mod options;
 mod shape;
 mod graceful;
+mod show;
+mod console;
 // what the engine calls
 mod stage;
 mod backend;
