@@ -57,8 +57,7 @@ pub async fn run(console: &Console) -> Exit {
 
 fn is_unfinished(reply: &ConsoleReply) -> bool {
     let failure = reply.failure.as_ref();
-    let ends = |message: &str| message.ends_with("near <eof>") || message == "script is incomplete";
-    failure.is_some_and(|failure| failure.code == "GR0301" && ends(&failure.message))
+    failure.is_some_and(|failure| failure.code == "GR0301" && failure.message.ends_with("near <eof>"))
 }
 
 fn shown(failure: &ConsoleFailure, folder: &Path) -> String {

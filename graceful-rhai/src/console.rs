@@ -88,7 +88,7 @@ pub(crate) async fn evaluate(
 ) -> Result<Vec<String>, CallError> {
     let (world, control) = (runtime.world()?, runtime.control()?);
     let source = Source::new(CONSOLE, crate::RHAI, CONSOLE, line.as_bytes().to_vec());
-    let compiled = compile(&runtime.engine, runtime.level, &source)?;
+    let compiled = compile(&runtime.engine, runtime.level, &source).map_err(|error| half(error, line))?;
     let program: Arc<Program> = compiled.artifact.downcast().expect("compiled by this backend");
     let session = Ended(Arc::default());
     let unit = Unit::line(runtime.clone(), program, session.0.clone());
@@ -115,6 +115,17 @@ pub(crate) async fn evaluate(
         Ok(Err(lost)) => Err(CallError::Script(lost)),
         Err(cancelled) => Err(cancelled),
     }
+}
+
+/// Half a line says that it ends too early, in Lua's words: whoever asks may type on.
+fn half(mut error: ScriptError, line: &str) -> ScriptError {
+    let last = line.lines().last().unwrap_or_default().trim_end();
+    let end = (line.lines().count() as u32, last.chars().count() as u32);
+    let at = error.place.as_ref().and_then(|place| Some((place.line?, place.column?)));
+    if at.is_none_or(|at| at > end) {
+        error.message.push_str(" near <eof>");
+    }
+    error
 }
 
 /// A line is over, however that came: the functions it made may live on, its leases may not.

@@ -99,8 +99,9 @@ pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Ar
             Resolved::Settled(found) | Resolved::Pinned(found) => return Ok(found),
             Resolved::Pending | Resolved::Absent => {
                 if let Some(importer) = watch::staging().and_then(|staging| staging.importer) {
-                    let imported =
-                        wait(importer.import(&from, name, Some(place.clone()))).map_err(stopped)?;
+                    let import = importer.import(&from, name, Some(place.clone()));
+                    // What others take to load is not this one's.
+                    let imported = watch::waive(|| wait(import)).map_err(stopped)?;
                     return imported.map_err(fail);
                 }
                 if std::mem::replace(&mut loaded, true) {

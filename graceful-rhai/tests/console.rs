@@ -61,6 +61,10 @@ fn reg_12_a_line_that_fails_has_a_code_a_place_and_a_deadline() {
     assert_eq!(told("let a = 1;\nlet b = a.x.y;").0, "GR0302");
     assert!(told("let a = 1;\nb").1.starts_with("console:2:1: "), "{:?}", told("let a = 1;\nb"));
     assert_eq!(told("let a = = 1").0, "GR0301");
+    for half in ["fn f() {", "let a = ", "f(1,", "let a = #{ b: 1,\n", "if x {\n y"] {
+        let (code, text) = told(half);
+        assert!(code == "GR0301" && text.ends_with(" near <eof>"), "{half}: {text}");
+    }
     for endless in ["loop { }", "fiber::sleep(60)", "fiber::cond().wait()"] {
         let (code, text) = told(endless);
         assert_eq!((code, text.contains("ran longer than 500ms")), ("GR0303", true), "{endless}: {text}");
