@@ -78,6 +78,7 @@ mod registration;
 // one module
 mod compile;
 mod session;
+mod linked;
 mod unit;
 mod task;
 mod bind;

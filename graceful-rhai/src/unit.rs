@@ -5,7 +5,6 @@
 //! Here every entry into a module opens a frame that holds this module's functions and imports and nothing
 //! else.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
@@ -19,6 +18,7 @@ use crate::cell::Entries;
 use crate::compile::Program;
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
+use crate::linked::Linked;
 use crate::monitor::Monitor;
 use crate::registration::{ModuleObject, Registration};
 use crate::run::Tally;
@@ -47,15 +47,6 @@ impl Runtime {
     pub(crate) fn control(&self) -> Result<Arc<dyn Control>, CallError> {
         self.link.get().and_then(|(_, control)| control.upgrade()).ok_or(CallError::Stopped)
     }
-}
-
-/// What a top level left behind.
-#[derive(Default)]
-pub(crate) struct Linked {
-    /// What it imported, under the names it gave.
-    pub(crate) imports: Vec<(ImmutableString, Shared<Module>)>,
-    /// Its variables and constants, which its functions may read.
-    pub(crate) variables: BTreeMap<ImmutableString, Dynamic>,
 }
 
 /// What all generations of a module share.
@@ -276,30 +267,10 @@ impl Unit {
     }
 }
 
-thread_local! {
-    /// What units that went away on this thread had linked, while that is being dropped.
-    static LEFT: RefCell<Option<Vec<Linked>>> = const { RefCell::new(None) };
-}
-
-/// A unit holds what it imported, which holds what that imported, and so on: dropped one after the other and
-/// not one inside the other, however long the chain is.
 impl Drop for Unit {
     fn drop(&mut self) {
-        let Some(linked) = self.linked.take() else { return };
-        let Ok(None) = LEFT.try_with(|left| push(left, linked)) else { return };
-        while let Some(next) = LEFT.with_borrow_mut(|left| left.as_mut().and_then(Vec::pop)) {
-            drop(next);
-        }
-        LEFT.set(None);
+        self.linked.take().into_iter().for_each(Linked::leave);
     }
-}
-
-/// Leaves `linked` to whoever empties the list; nothing if nobody does so far.
-fn push(left: &RefCell<Option<Vec<Linked>>>, linked: Linked) -> Option<()> {
-    let mut left = left.borrow_mut();
-    let emptied = left.is_some().then_some(());
-    left.get_or_insert_default().push(linked);
-    emptied
 }
 
 impl Files for Unit {
