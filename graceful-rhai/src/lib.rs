@@ -76,6 +76,7 @@ mod error;
 mod steps;
 mod registration;
 // one module
+mod declared;
 mod compile;
 mod session;
 mod linked;

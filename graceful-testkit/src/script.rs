@@ -29,6 +29,8 @@ pub struct Script {
     pub registers_as: Option<String>,
     /// The options it registers with, `version` among them, hooks apart. Wrong ones too.
     pub options: BTreeMap<String, Value>,
+    /// Its options are computed, so that nobody can find them by reading the source.
+    pub computed: bool,
     /// Its hooks, by the name of the option.
     pub hooks: BTreeMap<String, Vec<Op>>,
     /// The modules it requires while it loads.
@@ -101,6 +103,12 @@ impl Script {
     /// Registers with this option, right or wrong.
     pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Computes its options, so that nobody can find them by reading the source.
+    pub fn computed(mut self) -> Self {
+        self.computed = true;
         self
     }
 
