@@ -1,11 +1,15 @@
 //! A module's source as data: what a test says of it once, and every language renders.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod requires;
+
+use std::collections::BTreeMap;
 
 use graceful_core::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Expr, Op};
+pub use requires::requires_in;
+
+use crate::op::Op;
 
 /// A module's source, independent of any language.
 ///
@@ -274,29 +278,5 @@ impl Script {
     /// Whether it speaks to the test's `probe`.
     pub fn uses_probe(&self) -> bool {
         self.uses(|op| matches!(op, Op::Note(_) | Op::Wait { .. } | Op::Reload | Op::Unregister { .. }))
-    }
-}
-
-/// The modules whose require, with a constant name, stands in `ops`.
-pub fn requires_in(ops: &[Op]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    collect(ops, &mut found);
-    found
-}
-
-fn collect(ops: &[Op], found: &mut BTreeSet<String>) {
-    for op in ops {
-        op.exprs().into_iter().for_each(|expr| collect_expr(expr, found));
-        collect(op.inner(), found);
-    }
-}
-
-fn collect_expr(expr: &Expr, found: &mut BTreeSet<String>) {
-    match expr {
-        Expr::Call { module, dynamic: false, .. } | Expr::Export { module, .. } => {
-            found.insert(module.clone());
-        }
-        Expr::List(parts) => parts.iter().for_each(|part| collect_expr(part, found)),
-        _ => {}
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         let mut declared = Declared::default();
         let mut steps = Vec::new();
         call.table(|call, key| match key {
-            Key::Name("version") => Some(declared.version = Some(call.version()?)),
+            Key::Name("version") => call.version().map(|version| declared.version = Some(version)),
             Key::Name("migrations") => call.table(|call, key| call.steps(key, &mut steps)),
             Key::Name(_) => call.skip().map(drop),
             Key::Place => None,
