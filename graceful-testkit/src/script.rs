@@ -8,6 +8,7 @@ use graceful_core::Value;
 use serde::{Deserialize, Serialize};
 
 pub use requires::requires_in;
+pub(crate) use requires::takes;
 
 use crate::op::Op;
 

@@ -83,6 +83,7 @@ impl Txn for FakeTxn {
             program,
             version: OnceLock::new(),
             bound: Mutex::default(),
+            args: Vec::new(),
             importer: Mutex::new(Some(cx.importer.clone())),
         });
         let clock = self.vm.clock().map_err(failed)?;

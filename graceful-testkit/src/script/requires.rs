@@ -1,4 +1,4 @@
-//! Which modules operations require by a constant name.
+//! What operations ask for: modules by a constant name, and what their function was given.
 
 use std::collections::BTreeSet;
 
@@ -26,4 +26,13 @@ fn collect_expr(expr: &Expr, found: &mut BTreeSet<String>) {
         Expr::List(parts) => parts.iter().for_each(|part| collect_expr(part, found)),
         _ => {}
     }
+}
+
+/// Whether operations look at what their function was given.
+pub(crate) fn takes(ops: &[Op]) -> bool {
+    let arg = |expr: &Expr| match expr {
+        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
+        expr => matches!(expr, Expr::Arg { .. }),
+    };
+    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
 }
