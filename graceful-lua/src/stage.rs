@@ -77,18 +77,18 @@ impl LuaTxn {
             draft.kept = Arc::downgrade(&kept);
         }
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
-        // The top level of the live version, where the text is the same: it can be run again.
-        let (mut state, mut main): (Option<Table>, Option<Function>) = (None, None);
-        if let Some(previous) = previous.filter(|previous| previous.is_in(vm)) {
-            let own = vm.table(previous.id())?;
-            state = own.raw_get("state")?;
-            if previous.is_of(&cx.source) && chunk.keeps_its_environment() {
-                main = own.raw_get("main")?;
-            }
+        let previous = previous.filter(|previous| previous.is_in(vm));
+        // The top level of the live version can be run again where the text is the same.
+        let again =
+            previous.is_some_and(|previous| previous.is_of(&cx.source)) && chunk.keeps_its_environment();
+        let id = previous.map(LuaModule::id);
+        let (require, own, state) = vm.imports.record(vm, &record, id, again)?;
+        if again
+            && let Some(main) = own.raw_get::<Option<Function>>("main")?
+            && main.environment() != Some(vm.lua.globals())
+        {
+            own.raw_set("main", Value::Nil)?;
         }
-        let globals = vm.lua.globals();
-        let main = main.filter(|main| main.environment().as_ref() == Some(&globals));
-        let (require, own) = vm.imports.record(vm, &record, state.as_ref(), main)?;
         open.staged(vm, &record, state)?;
         Ok(Ready { kept, require, own })
     }
@@ -171,7 +171,7 @@ impl Txn for LuaTxn {
         let passage = Passage::new(chunk);
         let run = Run::new(vm, how, || {
             let origin = cfg!(not(feature = "luajit")).then_some(cx.source.origin.as_str());
-            let args = (own, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
+            let args = (own, record.id, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
             Watched::new(vm, vm.top_level.call_async::<()>(args))
         });
         match run.await {
