@@ -31,6 +31,7 @@ use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
 use crate::source::Name;
+use crate::version::Version;
 use import::{Reply, Requests};
 
 type Staged = Result<(), ScriptError>;
@@ -38,6 +39,8 @@ type Staged = Result<(), ScriptError>;
 /// A top level that runs or is about to.
 struct TopLevel {
     instance: Arc<Instance>,
+    /// The version that is live.
+    old: Option<Version>,
     work: BoxFuture<'static, Staged>,
 }
 
@@ -171,6 +174,7 @@ impl Staging {
             importer: self.requests.clone(),
         };
         let state_version = same_backend.and_then(|live| live.state_version.get().cloned());
+        let old = load.live.as_ref().and_then(|live| live.version());
         let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
         let staged = instance.clone();
@@ -203,13 +207,14 @@ impl Staging {
             world.in_flight.write().unwrap().pending.remove(&instance.name);
             Ok(())
         };
-        TopLevel { instance: staged, work: Box::pin(work) }
+        TopLevel { instance: staged, old, work: Box::pin(work) }
     }
 
     fn done(
         &mut self,
         changes: &Changes,
         instance: Arc<Instance>,
+        old: Option<Version>,
         result: Staged,
     ) -> Result<(), ReloadErrorKind> {
         result.map_err(|error| {
@@ -230,19 +235,11 @@ impl Staging {
         })?;
         // A top level may catch a failed import and go on: then it was no failure of the reload.
         self.failure = None;
+        let (module, new) = (instance.name.clone(), instance.version());
+        let took = instance.staged_in.get().copied().unwrap_or_default();
         self.staged.push(instance);
+        self.world.emit(EventKind::Staged { module, old, new, took });
         Ok(())
-    }
-
-    /// Tells of what was staged, but for the `told` first.
-    fn tell(&self, changes: &Changes, told: usize) {
-        let version = |instance: &Instance| instance.module()?.manifest().version.clone();
-        for instance in &self.staged[told..] {
-            let old = changes.loads[&instance.name].live.as_ref().and_then(|live| version(live));
-            let took = instance.staged_in.get().copied().unwrap_or_default();
-            let (module, new) = (instance.name.clone(), version(instance));
-            self.world.emit(EventKind::Staged { module, old, new, took });
-        }
     }
 
     fn answer(&self, job: Job) {

@@ -221,6 +221,7 @@ impl Txn for LuaTxn {
             swap();
             vm.set_open(None);
             vm.collector.wake(&vm.lua);
+            vm.tidy_up();
             claims
         };
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
@@ -241,7 +242,12 @@ impl Txn for LuaTxn {
         }
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
-        let wake = world.clock.blocking(Box::new(move || vm.hold(|| vm.collector.wake(&vm.lua))));
+        let wake = world.clock.blocking(Box::new(move || {
+            vm.hold(|| {
+                vm.collector.wake(&vm.lua);
+                vm.tidy_up();
+            });
+        }));
         world.clock.spawn(wake);
     }
 }

@@ -41,7 +41,7 @@ impl Staging {
         while let Some((name, backend)) = self.next(jobs, changes) {
             let txn = self.txns[&backend].clone();
             self.make_ready(&backend, jobs, changes);
-            let (mut step, mut first, told) = (Step::More, true, self.staged.len());
+            let (mut step, mut first) = (Step::More, true);
             // The backend may have to wait for whoever keeps its VM.
             let _holds = self.world.watch.hold(&name, "top level", self.budget);
             txn.slice(&mut || {
@@ -52,7 +52,6 @@ impl Staging {
                 step = if same { self.step(cx, inputs, changes, jobs) } else { Step::Elsewhere };
                 matches!(step, Step::More)
             });
-            self.tell(changes, told);
             match step {
                 Step::Elsewhere => {}
                 Step::Failed(failure) => return Poll::Ready(Err(failure)),
@@ -112,7 +111,9 @@ impl Staging {
             }
         };
         if let Poll::Ready(result) = top.work.as_mut().poll(cx) {
-            return self.done(changes, top.instance, result).map_or_else(Step::Failed, |()| Step::More);
+            return self
+                .done(changes, top.instance, top.old, result)
+                .map_or_else(Step::Failed, |()| Step::More);
         }
         job.running = Some(top);
         let Some(request) = self.requests.next() else { return Step::Waits };
