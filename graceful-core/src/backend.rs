@@ -100,6 +100,10 @@ pub trait Txn: Send + Sync {
         while work() {}
     }
 
+    /// Live code of `module` is going to run in this transaction: a callback of the role it is. What it sets belongs
+    /// to it from the commit on. The default has nothing to note.
+    fn join(&self, _module: &Arc<dyn Module>) {}
+
     /// The gates of `modules` are shut and their tasks frozen: returns once nothing that is not counted by a
     /// lease runs in them (a synchronous call that only holds the VM's lock, say). The default has none.
     async fn quiesce(&self, _modules: &BTreeSet<Name>) {}

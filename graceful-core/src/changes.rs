@@ -33,6 +33,12 @@ pub(crate) struct Inputs {
     pub(crate) find: Find,
     pub(crate) entries: Vec<Name>,
     pub(crate) options: ReloadOptions,
+    /// The modules that are roles by name.
+    pub(crate) roles: Vec<Name>,
+    /// What roles of the live world depend on besides what their modules require.
+    pub(crate) role_edges: BTreeMap<Name, Vec<Name>>,
+    /// The modules that were live before roles were registered: a reload of roles leaves them.
+    pub(crate) baseline: BTreeSet<Name>,
     /// An entry of the live world is one no more.
     pub(crate) lost_entry: bool,
     /// Modules that gained an edge into the set while it was staged, with that dependency.

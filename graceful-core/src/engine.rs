@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use crate::changes::{Backends, Changes, Inputs, Load, compute};
 use crate::clock::Clock;
+use crate::crew::Crew;
 use crate::event::{Observer, Phase, Purpose};
 use crate::failure::{ReloadError, ReloadErrorKind};
 use crate::generation::World;
@@ -21,6 +22,7 @@ use crate::limits::Limits;
 use crate::native::NativeBackend;
 use crate::plan::Plan;
 use crate::report::{OnBusy, Outcome, ReloadOptions, Report};
+use crate::role::Operation;
 use crate::round_trip::{RoundTrip, RoundTripError, round_trip};
 use crate::source::{Found, Name, SourceError, Sources};
 use crate::staging::panic_text;
@@ -44,6 +46,7 @@ pub struct Engine(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) world: Arc<World>,
     pub(crate) backends: Arc<Backends>,
+    pub(crate) crew: Arc<Crew>,
     pub(crate) natives: Arc<NativeBackend>,
     pub(crate) limits: Limits,
     sources: Arc<dyn Sources>,
@@ -104,6 +107,7 @@ impl Inner {
     /// The engine itself panicked: whatever was staged is dropped, and the old code serves as it is left.
     fn panicked(&self, panic: &Box<dyn std::any::Any + Send>) -> ReloadError {
         self.world.scrub();
+        let _ = self.crew.board.go(&self.world, Operation::ReloadStuck);
         let message = panic_text(panic);
         let report = Report::empty(Outcome::Stuck, self.world.gate.live().0);
         let left = vec![format!("the engine: {message}")];
@@ -150,8 +154,16 @@ impl Inner {
         };
         let entries = self.entries.lock().unwrap().clone();
         let (world, backends) = (self.world.clone(), self.backends.clone());
-        let lost_entry = self.served.lock().unwrap().iter().any(|name| !entries.contains(name));
-        Inputs { world, backends, find: Arc::new(find), entries, options, lost_entry, widened }
+        let desk = self.crew.board.desk();
+        let roles = options.register.clone().unwrap_or_else(|| desk.modules.clone());
+        let role_edges = desk.set.all().iter();
+        let role_edges = role_edges.map(|role| (role.module.clone(), role.dependencies.clone())).collect();
+        let baseline = desk.baseline.clone().unwrap_or_default();
+        let lost_role = desk.shrunk || desk.modules.iter().any(|name| !roles.contains(name));
+        drop(desk);
+        let lost_entry = lost_role || self.served.lock().unwrap().iter().any(|name| !entries.contains(name));
+        let find = Arc::new(find);
+        Inputs { world, backends, find, entries, options, lost_entry, roles, role_edges, baseline, widened }
     }
 
     /// Makes a plan where blocking is allowed: it reads and parses.

@@ -1,7 +1,7 @@
 //! The one stream of events: log lines, metrics, history, reports and test traces are readers of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+mod stream;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::lifecycle::Hook;
 use crate::migration::MigrationStep;
 use crate::plan::Step;
+use crate::role::{Callback, InstanceState};
 use crate::source::Name;
 use crate::version::Version;
+pub use stream::Events;
 
 /// The phases of a reload, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -154,6 +156,26 @@ pub enum EventKind {
         /// What it failed with.
         error: Option<String>,
     },
+    /// A callback of a role returned.
+    RoleCalled {
+        /// The role.
+        role: String,
+        /// Its module.
+        module: Name,
+        /// Which callback.
+        callback: Callback,
+        /// How long it took.
+        took: Duration,
+        /// What it failed with.
+        error: Option<String>,
+    },
+    /// The roles went from one state to another.
+    StateChanged {
+        /// The state before.
+        from: InstanceState,
+        /// The state now.
+        to: InstanceState,
+    },
     /// One journaled step was undone.
     Undone {
         /// The module.
@@ -258,27 +280,4 @@ pub struct Event {
 pub trait Observer: Send + Sync {
     /// One event.
     fn on_event(&self, event: &Event);
-}
-
-/// The stream: gives each event its number and hands it to every reader.
-#[derive(Default)]
-pub struct Events {
-    seq: AtomicU64,
-    observers: Mutex<Vec<Arc<dyn Observer>>>,
-}
-
-impl Events {
-    /// Adds a reader.
-    pub fn subscribe(&self, observer: Arc<dyn Observer>) {
-        self.observers.lock().unwrap().push(observer);
-    }
-
-    /// Sends one event to every reader.
-    pub fn emit(&self, reload: u64, at: Duration, kind: EventKind) {
-        let event = Event { seq: self.seq.fetch_add(1, Ordering::Relaxed) + 1, reload, at, kind };
-        let observers = self.observers.lock().unwrap().clone();
-        for observer in observers {
-            observer.on_event(&event);
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::event::Phase;
 use crate::lifecycle::Hook;
 use crate::migration::{MigrationStep, Migrations};
 use crate::report::{Outcome, Report};
+use crate::role::RoleError;
 use crate::source::Name;
 
 /// Why a reload failed. Boxed causes keep the variants small.
@@ -210,6 +211,9 @@ pub enum ReloadErrorKind {
         /// For how long, when that was found.
         lasts: Duration,
     },
+    /// Something is wrong with the roles in it.
+    #[error("{0}")]
+    Role(Box<RoleError>),
     /// Whoever drove the reload went away.
     #[error("the reload was dropped before it was done")]
     Abandoned,
@@ -266,6 +270,9 @@ impl ReloadError {
     /// Whether the same reload may succeed later without any source changing.
     pub fn is_retryable(&self) -> bool {
         use ReloadErrorKind::*;
+        if let Role(error) = &*self.kind {
+            return error.is_retryable();
+        }
         matches!(
             *self.kind,
             DrainTimeout { .. }

@@ -149,7 +149,7 @@ async fn undo_migration(
 }
 
 impl Undone {
-    fn note(&mut self, world: &World, module: &Name, step: &str, result: Result<(), String>) {
+    pub(crate) fn note(&mut self, world: &World, module: &Name, step: &str, result: Result<(), String>) {
         let error = result.err();
         let text = format!("{module}: {step}");
         match &error {

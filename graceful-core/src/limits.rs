@@ -18,6 +18,8 @@ pub struct Limits {
     pub held_wait: Duration,
     /// The release of one resource and one `finalize`, after the commit.
     pub retire: Duration,
+    /// One callback of a role outside of a reload: its `init`, `apply_config`, `stop`.
+    pub role: Duration,
     /// How often a plan is widened because an edge into it was born while it was staged.
     pub widen: usize,
     /// How much longer than it may a top level or a hook can keep its thread before the reload is said to be stuck:
@@ -34,6 +36,7 @@ impl Default for Limits {
             call_wait: Duration::from_secs(5),
             held_wait: Duration::from_secs(1),
             retire: Duration::from_secs(5),
+            role: Duration::from_secs(10),
             widen: 3,
             grace: Duration::from_secs(1),
         }

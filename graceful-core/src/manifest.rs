@@ -65,6 +65,8 @@ pub struct Manifest {
     pub migrations: Migrations,
     /// What it exports, by name.
     pub exports: BTreeMap<String, Export>,
+    /// What kind of thing its code returned, where that is no table of exports.
+    pub returned: Option<&'static str>,
 }
 
 impl Manifest {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -53,7 +54,23 @@ pub trait Module: Lifecycle {
     /// it calls in other modules must be looked up at that lease's generation.
     async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError>;
 
-    /// The same, on this thread, without a runtime. The default says that the module cannot.
+    /// Calls the exported `function` as a callback of the engine's: under a lease of kind
+    /// [`Hook`](crate::LeaseKind::Hook), stopped after `budget` even if it does not yield. A function that takes
+    /// fewer arguments gets the first ones. Returns all its values, for languages that have more than one.
+    async fn callback(
+        &self,
+        function: &str,
+        args: Vec<Value>,
+        _budget: Duration,
+    ) -> Result<Vec<Value>, HookError> {
+        let called = self.call(function, args).await;
+        called.map(|value| vec![value]).map_err(|error| match error {
+            CallError::Script(error) => error.into(),
+            other => other.to_string().into(),
+        })
+    }
+
+    /// The same as [`call`](Module::call), on this thread, without a runtime. The default says that the module cannot.
     fn call_blocking(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
         let reason = format!("`{function}` can only be called asynchronously");
         Err(CallError::BadValue { module: self.manifest().name.to_string(), reason })

@@ -6,6 +6,7 @@
 mod backend;
 mod migration;
 mod module;
+mod role;
 mod state;
 
 use std::collections::BTreeMap;
@@ -214,6 +215,7 @@ impl Native {
             drain: self.drain,
             migrations,
             exports: functions.chain(values).collect(),
+            returned: None,
         };
         Ok(NativeModule { manifest, state, lifecycle: self.lifecycle, steps, functions: self.functions })
     }

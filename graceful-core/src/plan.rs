@@ -39,6 +39,10 @@ pub enum Reason {
     NewEdge(Name),
     /// Everything is reloaded by force.
     Forced,
+    /// It is registered as a role.
+    Role,
+    /// The roles are reloaded from a clean slate.
+    Roles,
     /// Its source is gone.
     SourceGone,
     /// It was unregistered.
@@ -57,6 +61,8 @@ impl fmt::Display for Reason {
             Reason::DependsOn(name) => write!(f, "depends on {name}"),
             Reason::NewEdge(name) => write!(f, "began to require {name}"),
             Reason::Forced => f.write_str("forced"),
+            Reason::Role => f.write_str("role"),
+            Reason::Roles => f.write_str("reload of roles"),
             Reason::SourceGone => f.write_str("source is gone"),
             Reason::Unregistered => f.write_str("unregistered"),
             Reason::NotRequired => f.write_str("no longer required"),

@@ -52,6 +52,12 @@ pub struct ReloadOptions {
     pub leave_dependents: bool,
     /// Modules to load although no entry requires them.
     pub load: BTreeSet<Name>,
+    /// Reloads everything that was loaded since roles were registered, from a clean slate: roles are stopped, their
+    /// tasks end, and they start anew. See [`Instance::reload`](crate::instance::Instance::reload).
+    pub roles: bool,
+    /// The modules to register as roles, in place of those that are; `None` leaves them. See
+    /// [`Instance::cfg`](crate::instance::Instance::cfg).
+    pub register: Option<Vec<Name>>,
     /// Goes as far as *validate* and then back: says whether the reload would be refused, and touches nothing
     /// live. At a start an `init` that ran while its module registered is undone by its `finalize`.
     pub check: bool,

@@ -1,6 +1,7 @@
 //! What a generation owns: what it started (resources) and what it offers by key (registrations).
 
 mod care;
+mod run;
 mod table;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use crate::lifecycle::HookError;
 use crate::source::Name;
 use crate::value::Value;
 use care::Heir;
+use run::Run;
 pub use table::{Identity, RegisterError, Registered, Registrations, Table};
 
 /// Something a generation started and must release: a task, a timer, anything given to `own`.
@@ -80,6 +82,24 @@ struct Owned {
     registrations: Registrations,
     closed: bool,
     heir: Arc<Heir>,
+    /// A role of this module runs.
+    run: Option<Run>,
+}
+
+impl Owned {
+    fn take_in(&mut self, resource: Arc<dyn Resource>) {
+        self.run.iter_mut().for_each(|run| {
+            run.resources.insert(resource.id());
+        });
+        self.resources.push(resource);
+    }
+
+    fn offer(&mut self, at: (String, String), entry: Registered) -> Option<Registered> {
+        self.run.iter_mut().for_each(|run| {
+            run.keys.insert(at.clone());
+        });
+        self.registrations.insert(at, entry)
+    }
 }
 
 /// What one generation of one module owns. Staged with it, active at commit, handed over or released after.
@@ -172,7 +192,7 @@ impl Scope {
         let (owner, born, key) = (self.owner.clone(), self.born, key.to_owned());
         let entry = Registered { owner, born, key, target };
         if self.intents.is_open() {
-            let old = self.lock().registrations.insert(at, entry);
+            let old = self.lock().offer(at, entry);
             drop(old);
             return Ok(());
         }
@@ -209,7 +229,7 @@ impl Scope {
             table.insert(at.clone(), entry.clone());
             Ok(())
         })?;
-        let old = self.lock().registrations.insert(at, entry);
+        let old = self.lock().offer(at, entry);
         drop(old);
         Ok(())
     }

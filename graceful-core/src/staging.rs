@@ -2,6 +2,7 @@
 //! could not be foreseen. Imports never nest on the native stack, however deep they are.
 
 mod import;
+mod effects;
 mod schedule;
 mod slices;
 

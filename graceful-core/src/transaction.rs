@@ -1,11 +1,14 @@
 //! One reload, as its own table of contents: one phase, one call.
 
+mod account;
 mod commit;
+mod crew;
 mod discard;
 mod exclusive;
 mod migrate;
 mod prepare;
 mod retire;
+mod roles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use futures_util::lock::OwnedMutexGuard;
 
 use crate::changes::Changes;
 use crate::engine::{Inner, Ticket};
@@ -24,7 +28,7 @@ use crate::journal::{Journal, Undone};
 use crate::lifecycle::Hook;
 use crate::plan::Plan;
 use crate::planted::{Bug, is_planted};
-use crate::report::{ModuleReport, Outcome, PhaseTime, ReloadOptions, Report};
+use crate::report::{OnBusy, Outcome, PhaseTime, ReloadOptions, Report};
 use crate::source::Name;
 use crate::staging::Staging;
 use crate::version::Version;
@@ -60,6 +64,9 @@ pub(crate) struct Transaction {
     shut_at: Option<Duration>,
     widenings: usize,
     pause: Duration,
+    roles: roles::RoleWork,
+    /// No configuration is applied meanwhile.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Transaction {
@@ -91,6 +98,8 @@ impl Transaction {
             shut_at: None,
             widenings: 0,
             pause: Duration::ZERO,
+            roles: roles::RoleWork::default(),
+            turn: None,
         }
     }
 
@@ -112,7 +121,11 @@ impl Transaction {
                 Ok(self.report(Outcome::Committed))
             }
             Ok(Reached::Validated) => self.checked().await,
-            Ok(Reached::Nothing) => Ok(self.report(Outcome::Unchanged)),
+            Ok(Reached::Nothing) => {
+                self.commit_roles();
+                self.tell_applied().await;
+                Ok(self.report(Outcome::Unchanged))
+            }
             Err(failure) => Err(self.back(failure).await),
         };
         self.end_phase(result.is_ok());
@@ -129,24 +142,32 @@ impl Transaction {
     }
 
     async fn forward(&mut self) -> Result<Reached, Failure> {
+        self.take_turn().await?;
+        if self.options.roles {
+            self.roles_permitted()?;
+            self.enter_roles()?;
+        }
         let mut widened = BTreeMap::new();
-        loop {
+        let inputs = loop {
             let inputs = Arc::new(self.engine.inputs(self.options.clone(), widened.clone()));
-            if !self.plan(&inputs).await? {
+            let registers = self.options.register.is_some();
+            if !self.plan(&inputs).await? && !registers {
                 return Ok(Reached::Nothing);
             }
+            self.roles_permitted()?;
             if !self.options.check {
                 self.make_room().await?;
             }
             self.stage(&inputs).await?;
             let born = self.close();
             if born.is_empty() {
-                break;
+                break inputs;
             }
             self.again(born, &mut widened).await?;
-        }
+        };
         self.wanted()?;
         self.validate()?;
+        self.validate_roles(&inputs).await?;
         if self.options.check {
             return Ok(Reached::Validated);
         }
@@ -165,6 +186,17 @@ impl Transaction {
         Ok(Reached::Committed)
     }
 
+    /// Waits until no configuration is being applied.
+    async fn take_turn(&mut self) -> Result<(), Failure> {
+        let board = &self.engine.crew.board;
+        self.turn = match board.turn_now() {
+            None if self.options.on_busy == OnBusy::Refuse => return Err(Failure::Busy),
+            None => Some(board.turn().await),
+            turn => turn,
+        };
+        Ok(())
+    }
+
     /// Why it goes back although nothing failed.
     fn given_up(&self) -> Failure {
         match self.ticket.hangs() {
@@ -181,6 +213,7 @@ impl Transaction {
 
     async fn retire(&mut self) {
         self.begin(Phase::Retire);
+        self.tell_applied().await;
         retire::retire(self).await;
     }
 
@@ -200,8 +233,9 @@ impl Transaction {
     async fn undo(&mut self) -> Undone {
         self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
-        let undone = self.journal.undo(&world, self.base, budget).await;
+        let mut undone = self.journal.undo(&world, self.base, budget).await;
         self.discard().await;
+        self.bring_back(&mut undone).await;
         self.open_closing();
         self.open_gates();
         undone
@@ -221,7 +255,9 @@ impl Transaction {
         };
         let mut report = Box::new(self.report(outcome));
         report.rolled_back = undone.steps;
-        ReloadError { kind: Box::new(failure), phase, report, left: undone.left }
+        let error = ReloadError { kind: Box::new(failure), phase, report, left: undone.left };
+        self.roles_failed(error.code().to_string(), error.to_string(), phase, error.is_stuck());
+        error
     }
 
     fn open_closing(&self) {
@@ -237,58 +273,7 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn warn(&mut self, module: Option<Name>, message: String) {
-        self.warnings.push(message.clone());
-        self.world.emit(EventKind::Warning { module, message });
-    }
-
     pub(crate) fn changes(&self) -> &Changes {
         self.changes.as_ref().expect("a plan was made")
-    }
-
-    fn begin(&mut self, phase: Phase) {
-        if self.phase.is_some_and(|(current, _)| current == phase) {
-            return;
-        }
-        self.end_phase(true);
-        self.phase = Some((phase, self.world.clock.now()));
-        self.ticket.enters(phase);
-        self.world.emit(EventKind::PhaseStarted { phase });
-    }
-
-    fn end_phase(&mut self, ok: bool) {
-        if let Some((phase, began)) = self.phase.take() {
-            let took = self.world.clock.now().saturating_sub(began);
-            self.phases.push(PhaseTime { phase, took });
-            self.world.emit(EventKind::PhaseEnded { phase, took, ok });
-        }
-    }
-
-    fn report(&mut self, outcome: Outcome) -> Report {
-        self.end_phase(true);
-        let steps = self.plan.take().map(|plan| plan.steps).unwrap_or_default();
-        let steps = self.changes.as_ref().map_or(steps, |changes| changes.plan.steps.clone());
-        let modules = steps.into_iter().map(|step| {
-            let (old, new) = self.versions.get(&step.module).cloned().unwrap_or_default();
-            let migration = self.chains.get(&step.module).cloned().unwrap_or_default();
-            ModuleReport {
-                module: step.module,
-                action: step.action,
-                reason: step.reason,
-                old,
-                new,
-                migration,
-            }
-        });
-        Report {
-            reload: self.id,
-            outcome,
-            generation: self.world.gate.live().0,
-            modules: modules.collect(),
-            phases: self.phases.clone(),
-            pause: self.pause,
-            warnings: self.warnings.clone(),
-            rolled_back: Vec::new(),
-        }
     }
 }

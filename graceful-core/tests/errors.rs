@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use graceful_core::error::ScriptErrorKind;
+use graceful_core::role::{ApplyReport, Operation};
 use graceful_core::{
-    CallError, Hook, MigrationStep, Migrations, Outcome, Phase, Place, ReloadError, ReloadErrorKind, Report,
-    ScriptError, Version,
+    CallError, Hook, InstanceState, MigrationStep, Migrations, Outcome, Phase, Place, ReloadError,
+    ReloadErrorKind, Report, RoleError, ScriptError, Version,
 };
 
 const FIELDS: [&str; 4] = ["Meaning", "Cause", "What to do", "Retryable"];
@@ -114,6 +115,32 @@ fn reload_failures() -> Vec<ReloadErrorKind> {
     ]
 }
 
+fn role_failures() -> Vec<RoleError> {
+    use RoleError::*;
+    let (module, text) = (graceful_core::source::Name::from("web"), || "why".to_owned());
+    let report =
+        ApplyReport { state: InstanceState::OperationError, roles: Vec::new(), warnings: Vec::new() };
+    let (callback, state) = (graceful_core::Callback::Init, InstanceState::Unconfigured);
+    vec![
+        Declaration { module: module.clone(), reason: text() },
+        NameClash { role: text(), first: module.clone(), second: module.clone() },
+        Cycle { path: vec![module.clone(), module.clone()] },
+        Unknown { role: text(), near: None },
+        Names { got: text() },
+        NoDocument { got: text() },
+        Gone { role: text(), module: module.clone() },
+        Refused { role: text(), module: module.clone(), message: text(), place: None },
+        RoleError::Callback { role: text(), module: module.clone(), callback, message: text(), place: None },
+        Timeout { role: text(), module, callback, budget: Duration::ZERO },
+        Partly { report: Box::new(report) },
+        Banned,
+        Forbidden,
+        State { operation: Operation::Reload, state },
+        Nested,
+        Busy,
+    ]
+}
+
 fn script_failures() -> Vec<ScriptError> {
     use ScriptErrorKind::*;
     let kinds = [Syntax, Runtime, Timeout, Memory, Registration, Import, Panic];
@@ -156,7 +183,8 @@ fn of_core() -> Vec<(String, bool)> {
     let reloads = reloads.map(|kind| failed(kind, Outcome::Refused));
     let reloads = reloads.map(|error| (error.code().to_string(), error.is_retryable()));
     let calls = call_failures().into_iter().map(|error| (error.code().to_string(), error.is_retryable()));
-    reloads.chain(calls).collect()
+    let roles = role_failures().into_iter().map(|error| (error.code().to_string(), error.is_retryable()));
+    reloads.chain(calls).chain(roles).collect()
 }
 
 #[test]
@@ -185,6 +213,9 @@ fn obs_04_one_code_has_one_cause() {
     for error in reload_failures() {
         assert!(seen.insert(error.code()), "{} is used twice", error.code());
     }
+    for error in role_failures() {
+        assert!(seen.insert(error.code()), "{} is used twice", error.code());
+    }
     for error in call_failures() {
         assert!(seen.insert(error.code()), "{} is used twice", error.code());
     }
@@ -203,7 +234,8 @@ fn tx_06_a_failure_whose_undo_failed_has_a_code_of_its_own() {
 fn messages_are_fragments() {
     let reloads = reload_failures().into_iter().map(|error| error.to_string());
     let calls = call_failures().into_iter().map(|error| error.to_string());
-    for message in reloads.chain(calls) {
+    let roles = role_failures().into_iter().map(|error| error.to_string());
+    for message in reloads.chain(calls).chain(roles) {
         let first = message.chars().next().unwrap();
         assert!(!first.is_uppercase() && !message.ends_with('.'), "{message}");
     }

@@ -46,6 +46,30 @@ async fn st_01_the_pages_counter_in_rhai_counts_on() {
     counts_on(&[("graceful.toml", MANIFEST), ("counter.rhai", block("rhai"))], HostOptions::default()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn st_07_the_pages_books_follow_the_code() {
+    let text =
+        PAGE.split("// shelf.rhai\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the shelf");
+    let dir = AppDir::new(&[("graceful.toml", "name = 'page'\nentry = ['shelf']\n"), ("shelf.rhai", text)]);
+    let running = dir.start(dir.options()).await;
+    let engine = running.host().engine();
+    let lend = async |number: i64| {
+        engine
+            .call("shelf", "lend", vec![number.into(), "ada".into()])
+            .await
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(lend(0).await, "Emma is with ada");
+    dir.edit("shelf.rhai", "is with", "was lent to");
+    engine.reload(ReloadOptions::default()).await.unwrap();
+    assert_eq!(lend(0).await, "Emma was lent to ada");
+    assert_eq!(lend(1).await, "atlases stay here");
+    assert!(running.stop().await);
+}
+
 // The page's Rust, which a test below holds to be the same.
 // BEGIN
 struct Counter(NativeCx);

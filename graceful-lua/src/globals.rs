@@ -56,9 +56,11 @@ impl Globals {
         }
         let (owned, mut renewed) = (owned.unwrap_or_default(), BTreeSet::new());
         let owners = vm.lua.create_table()?;
+        for (id, name) in open.owners() {
+            owners.raw_set(id, name.as_str())?;
+        }
         for record in open.records() {
             let name = record.source.name.as_str();
-            owners.raw_set(record.id, name)?;
             let made = owned.get(name).into_iter().flatten();
             let made = made.filter(|(global, _)| assigns(&record.source.text, global));
             renewed.extend(made.map(|(_, id)| *id));

@@ -32,6 +32,7 @@ mod patience;
 mod ground;
 // what scripts see
 mod import;
+mod callback;
 mod caller;
 mod frame;
 mod fiber;

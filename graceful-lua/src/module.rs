@@ -16,7 +16,7 @@ use mlua::{Function, MultiValue, Table};
 use crate::checkpoint::LuaCheckpoint;
 use crate::migration::LuaDraft;
 use crate::overlay::{Open, Veil};
-use crate::record::Kept;
+use crate::record::{Kept, Record};
 use crate::run::{How, Run, Watched};
 use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
@@ -35,6 +35,10 @@ impl LuaModule {
         Self { manifest, kept }
     }
 
+    pub(crate) fn record(&self) -> &Arc<Record> {
+        &self.kept.record
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.kept.record.id
     }
@@ -48,7 +52,7 @@ impl LuaModule {
         std::ptr::eq(&*self.kept.vm, vm)
     }
 
-    fn vm(&self) -> &Arc<Vm> {
+    pub(crate) fn vm(&self) -> &Arc<Vm> {
         &self.kept.vm
     }
 
@@ -74,7 +78,7 @@ impl LuaModule {
         }
     }
 
-    fn args(&self, args: &[Value]) -> Result<MultiValue, CallError> {
+    pub(crate) fn args(&self, args: &[Value]) -> Result<MultiValue, CallError> {
         let args: mlua::Result<MultiValue> = args.iter().map(|arg| to_lua(&self.vm().lua, arg)).collect();
         args.map_err(|error| self.bad_value(error.to_string()))
     }
@@ -176,6 +180,15 @@ impl Module for LuaModule {
             async move { self.plain(&called?.await.map_err(|error| self.failed(&error))?) }
         });
         run.await.unwrap_or_else(|overrun| Err(CallError::Script(overrun.into_error(vm))))
+    }
+
+    async fn callback(
+        &self,
+        function: &str,
+        args: Vec<Value>,
+        budget: Duration,
+    ) -> Result<Vec<Value>, HookError> {
+        self.called_back(function, &args, budget).await
     }
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {

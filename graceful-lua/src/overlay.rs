@@ -57,6 +57,8 @@ pub(crate) struct Open {
     /// What the modules that were staged export, by name.
     fresh: Table,
     staged: Mutex<BTreeMap<Name, Arc<Record>>>,
+    /// Live modules that run a callback in this transaction.
+    joined: Mutex<BTreeMap<Name, Arc<Record>>>,
     /// A turn is under way and the changes are in. Only touched under the VM's lock.
     inside: AtomicBool,
     over: AtomicBool,
@@ -88,9 +90,9 @@ pub(crate) struct Veil {
 impl Open {
     pub(crate) fn new(vm: &Arc<Vm>, cx: TxnCx) -> mlua::Result<Arc<Self>> {
         let changes = vm.overlay.open.call(())?;
-        let (staged, inside, over, slice) = Default::default();
+        let (staged, joined, inside, over, slice) = Default::default();
         let fresh = vm.lua.create_table()?;
-        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, fresh, staged, inside, over, slice }))
+        Ok(Arc::new(Self { cx, vm: Arc::downgrade(vm), changes, fresh, staged, joined, inside, over, slice }))
     }
 
     /// `record` is being staged; `state` is what it shares with the live version.
@@ -102,6 +104,25 @@ impl Open {
             Some(state) => vm.overlay.hold.call((&self.changes, record.id, state)),
             None => Ok(()),
         }
+    }
+
+    /// Live code of `record` runs in this transaction: what it sets belongs to it.
+    pub(crate) fn join(&self, record: &Arc<Record>) {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        joined.insert(record.source.name.clone(), record.clone());
+    }
+
+    /// Whose changes are noted: what was staged, and what takes part besides.
+    pub(crate) fn owners(&self) -> Vec<(u64, Name)> {
+        let joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let joined: Vec<Arc<Record>> = joined.values().cloned().collect();
+        let all = self.records().into_iter().chain(joined);
+        all.map(|record| (record.id, record.source.name.clone())).collect()
+    }
+
+    fn who(&self, name: &Name) -> u64 {
+        let joined = || self.joined.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        self.record(name).or_else(joined).map_or(0, |record| record.id)
     }
 
     /// What is staged under `name`.
@@ -209,7 +230,7 @@ impl Veil {
         let lease = Lease::current().filter(Lease::is_transactional)?;
         let open = vm.open()?;
         let new = lease.generation() >= open.cx.generation;
-        let who = open.record(lease.root()).map_or(0, |record| record.id);
+        let who = open.who(lease.root());
         Some(Self { open, new, hook: lease.kind() != LeaseKind::Stage, who, require: None })
     }
 

@@ -107,6 +107,12 @@ impl LuaTxn {
             manifest.migrations = registration.migrations;
         }
         manifest.exports = std::mem::take(&mut exported.plain);
+        if manifest.exports.is_empty() && exported.deep.is_empty() {
+            let own = || self.vm.table(record.id)?.raw_get::<Value>("exports");
+            let exports = self.vm.hold(own)?;
+            manifest.returned = (!exports.is_table()).then(|| exports.type_name());
+            return Ok(manifest);
+        }
         if exported.deep.is_empty() {
             return Ok(manifest);
         }
@@ -199,6 +205,13 @@ impl Txn for LuaTxn {
             }
         };
         self.vm.hold(|| self.vm.paused.during(keep));
+    }
+
+    fn join(&self, module: &Arc<dyn Module>) {
+        let module = module.as_any().downcast_ref::<LuaModule>().filter(|module| module.is_in(&self.vm));
+        if let (Some(module), Ok(open)) = (module, self.vm.hold(|| self.open())) {
+            open.join(module.record());
+        }
     }
 
     /// A synchronous call that still runs holds the VM's lock.

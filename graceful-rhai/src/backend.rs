@@ -11,8 +11,8 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    clock, compile, failure, fiber, graceful, http, limits::Limits, log, progress, registration, semver,
-    state,
+    channel, class, clock, compile, cond, failure, fiber, graceful, http, limits::Limits, log, progress,
+    registration, semver, state,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -53,7 +53,7 @@ pub struct RhaiBuilder {
 
 impl RhaiBuilder {
     /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its
-    /// `on_progress` and `on_var` callbacks and its default tag are replaced; five modules are added to it:
+    /// `on_progress`, `on_var` and `on_missing_function` callbacks and its default tag are replaced; five modules are added to it:
     /// `graceful`, `fiber`, `http`, `log`, `clock`.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
@@ -91,6 +91,9 @@ impl RhaiBuilder {
         semver::register(&mut engine);
         registration::register(&mut engine);
         state::register(&mut engine);
+        class::register(&mut engine);
+        cond::register(&mut engine);
+        channel::register(&mut engine);
         fiber::register(&mut engine);
         let named: [Module; 3] = [graceful::module(), fiber::module(), http::module()];
         let builtin: BTreeMap<&'static str, Shared<Module>> =

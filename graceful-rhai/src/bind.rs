@@ -6,9 +6,6 @@ use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 
 use crate::failure::Thrown;
 use crate::monitor;
-use crate::registration::Object;
-use crate::table::Table;
-use crate::task::Fiber;
 use crate::unit::{Unit, here, stopped};
 
 /// The name of a function that has its module with it begins with this.
@@ -51,7 +48,8 @@ fn bind_at(value: &mut Dynamic, home: &Arc<Unit>, going: Going, depth: usize) {
 /// A function whose captured handles are its own: a variable that closures share is locked while it is used, and a
 /// module object, a table or a fiber is shared by itself.
 pub(crate) fn at_home(mut pointer: FnPtr) -> FnPtr {
-    let is_handle = |value: &Dynamic| value.is::<Object>() || value.is::<Table>() || value.is::<Fiber>();
+    // What graceful gives to scripts is a handle, all of it.
+    let is_handle = |value: &Dynamic| value.type_name().starts_with(concat!(env!("CARGO_CRATE_NAME"), "::"));
     let curry = pointer.iter_curry_mut().filter(|value| value.is_shared());
     for value in curry {
         let inside = value.flatten_clone();

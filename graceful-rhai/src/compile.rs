@@ -1,17 +1,22 @@
 //! One source as a tree: what it imports, what it exports, and where it changes a state in place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Compiled, Name, Place, Require, ScriptError, Source};
-use rhai::{AST, ASTNode, Engine, Expr, FnAccess, OptimizationLevel, Position, Scope, Stmt, StmtBlock};
+use rhai::{
+    AST, ASTNode, Engine, Expr, FnAccess, Module, OptimizationLevel, Position, Scope, Shared, Stmt, StmtBlock,
+};
 
-use crate::error;
+use crate::error::{self, STUBS};
 
 /// The modules that are always there and may be imported all the same, as in other languages. A module of the
 /// app that has one of these names cannot be had; `log` is always there too, but gives way to the app's.
 pub(crate) const BUILTIN: [&str; 3] = ["graceful", "fiber", "http"];
+
+/// What is called as a method, with how many arguments, and where, if that is one place only.
+type Methods = BTreeMap<(String, usize), Position>;
 
 /// Methods that change a value in place without running a script.
 const CHANGING: [&str; 12] = [
@@ -27,6 +32,9 @@ pub(crate) struct Program {
     pub(crate) body: Expr,
     /// Its public functions, by name and number of parameters.
     pub(crate) exports: BTreeSet<(String, usize)>,
+    pub(crate) methods: Methods,
+    /// Methods of objects that functions of this file would hide, see `class`.
+    pub(crate) stubs: Option<Shared<Module>>,
     /// Where a statement reads an entry of a table to write it back.
     pub(crate) updates: BTreeSet<(usize, usize)>,
 }
@@ -45,22 +53,64 @@ pub(crate) fn compile(
     let ast = engine.compile(text).map_err(|wrong| error::syntax(&wrong, source))?;
     let statements = ast.statements().iter().cloned();
     let body = Expr::Stmt(Box::new(StmtBlock::new(statements, Position::NONE, Position::NONE)));
-    let mut scan = Scan { origin: &source.origin, requires: Vec::new(), updates: BTreeSet::new() };
+    let mut scan = Scan { origin: &source.origin, ..Scan::default() };
     let top_level = ast.statements().as_ptr_range();
     ast.walk(&mut |path: &[ASTNode]| {
         let inside = |root: &ASTNode| matches!(root, ASTNode::Stmt(root) if top_level.contains(&(*root as *const Stmt)));
         scan.node(path.last(), !path.first().is_some_and(inside));
         true
     });
-    let Scan { mut requires, updates, .. } = scan;
+    let Scan { mut requires, updates, methods, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
     let mut ast = engine.optimize_ast(&Scope::new(), ast, level);
     ast.set_source(source.origin.as_str());
     let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
     let named = public.filter(|f| !f.name.starts_with("anon$"));
     let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
-    let program = Program { source: Arc::new(source.clone()), ast, body, exports, updates };
+    let stubs = stubs(engine, &ast, &methods);
+    let program = Program { source: Arc::new(source.clone()), ast, body, exports, methods, stubs, updates };
     Ok(Compiled { requires, artifact: Arc::new(program) })
+}
+
+/// The name of the type of objects, in scripts.
+pub(crate) const OBJECT: &str = "ClassObject";
+/// The methods of what graceful gives to scripts, by the name of the type.
+const OWN: [(&str, &[&str]); 5] = [
+    (
+        "Table",
+        &[
+            "get", "set", "remove", "clear", "contains", "keys", "values", "len", "is_empty", "to_map",
+            "update", "add", "push",
+        ],
+    ),
+    ("Fiber", &["cancel", "kill", "status", "join", "set_joinable"]),
+    ("Channel", &["put", "get", "close", "is_closed", "is_empty", "is_full", "count", "size"]),
+    ("Cond", &["wait", "signal", "broadcast"]),
+    ("Class", &["create", "has"]),
+];
+
+/// What a stub calls a method by.
+pub(crate) const METHOD: &str = "class__method";
+
+/// A function of the file is found before anything else that is called by its name, so for those that share one
+/// with a method that is called here there are functions that are found before them, by the type of what they are
+/// called on.
+fn stubs(engine: &Engine, ast: &AST, methods: &Methods) -> Option<Shared<Module>> {
+    let plain = |name: &str, params: usize| {
+        ast.iter_fn_def().any(|f| f.this_type.is_none() && f.name == name && f.params.len() == params)
+    };
+    let stub = |(name, params): &(String, usize)| {
+        let params = (0..*params).map(|at| format!("a{at}")).collect::<Vec<_>>().join(", ");
+        let own = OWN.iter().filter(|(_, methods)| methods.contains(&name.as_str())).map(|(kind, _)| *kind);
+        let kinds = own.chain([OBJECT]);
+        let stub =
+            |kind| format!("fn {kind}.{name}({params}) {{ {METHOD}(this, \"{name}\", [{params}]) }}\n");
+        kinds.map(stub).collect::<String>()
+    };
+    let text: String = methods.keys().filter(|(name, params)| plain(name, *params)).map(stub).collect();
+    let mut made = engine.compile(&text).ok().filter(|_| !text.is_empty())?;
+    made.set_source(STUBS);
+    Some(made.shared_lib().clone())
 }
 
 fn text_of(source: &Source) -> Result<&str, ScriptError> {
@@ -80,10 +130,12 @@ pub(crate) fn module_name(path: &str) -> Name {
     path.trim_start_matches("./").replace('/', ".").into()
 }
 
+#[derive(Default)]
 struct Scan<'a> {
     origin: &'a str,
     requires: Vec<Require>,
     updates: BTreeSet<(usize, usize)>,
+    methods: Methods,
 }
 
 impl Scan<'_> {
@@ -93,6 +145,10 @@ impl Scan<'_> {
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.chain(&assignment.1.lhs),
             Some(ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))) if changes(chain) => {
                 self.chain(chain)
+            }
+            Some(ASTNode::Expr(Expr::MethodCall(call, at))) => {
+                let known = self.methods.entry((call.name.to_string(), call.args.len()));
+                known.and_modify(|place| *place = Position::NONE).or_insert(*at);
             }
             _ => {}
         }

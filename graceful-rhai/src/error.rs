@@ -17,6 +17,9 @@ pub(crate) trait Files {
     fn source(&self, origin: &str) -> Option<std::sync::Arc<Source>>;
 }
 
+/// What functions say their source is that stand before the methods of objects.
+pub(crate) const STUBS: &str = "class__stubs";
+
 /// A place in `file`.
 pub(crate) fn place(file: &str, at: Position) -> Place {
     Place {
@@ -81,11 +84,17 @@ fn unwind(mut error: EvalAltResult, entered: &str) -> Unwound {
     let mut file = entered.to_owned();
     let mut function = None;
     let mut frames = Vec::new();
+    let mut stub = None;
     loop {
-        let at = place(&file, error.position());
+        let at = stub.take().unwrap_or_else(|| place(&file, error.position()));
         let within =
             |name: &Option<String>| name.as_ref().map_or(format!("{at}"), |name| format!("{at} in {name}"));
         match error {
+            // What stands between a call of a method and the method is nobody's code.
+            EvalAltResult::ErrorInFunctionCall(_, source, inner, _) if source == STUBS => {
+                stub = Some(at);
+                error = *inner;
+            }
             EvalAltResult::ErrorInFunctionCall(name, source, inner, _) => {
                 if at.line.is_some() {
                     frames.push(within(&function));

@@ -11,7 +11,7 @@ use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::task::{Fiber, Stage, Task};
 use crate::unit::{here, stopped};
-use crate::{monitor, wait, watch};
+use crate::{channel, cond, wait};
 
 /// The functions of `fiber`.
 pub(crate) fn module() -> Module {
@@ -30,6 +30,16 @@ pub(crate) fn module() -> Module {
     module.set_native_fn("cancel", |cx: NativeCallContext, fiber: Fiber| placed(&cx, cancel(&cx, &fiber)));
     module.set_native_fn("kill", |cx: NativeCallContext, fiber: Fiber| placed(&cx, cancel(&cx, &fiber)));
     module.set_native_fn("status", |fiber: Fiber| Ok(status(&fiber)));
+    module.set_native_fn("pause", |cx: NativeCallContext| placed(&cx, sleep(&cx, 0.0)));
+    module.set_native_fn("current", || {
+        Ok(Task::running().map_or(Dynamic::UNIT, |task| Dynamic::from(Fiber(task))))
+    });
+    module.set_native_fn("set_joinable", |fiber: Fiber, joinable: bool| {
+        fiber.0.set_joinable(joinable);
+        Ok(())
+    });
+    cond::functions(&mut module);
+    channel::functions(&mut module);
     module.set_native_fn("join", |cx: NativeCallContext, fiber: Fiber| placed(&cx, join(&cx, &fiber)));
     module.build_index();
     module
@@ -42,6 +52,10 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_fn("kill", |cx: NativeCallContext, fiber: Fiber| cancel(&cx, &fiber));
     engine.register_fn("status", |fiber: Fiber| status(&fiber));
     engine.register_fn("join", |cx: NativeCallContext, fiber: Fiber| join(&cx, &fiber));
+    engine.register_fn("set_joinable", |fiber: Fiber, joinable: bool| fiber.0.set_joinable(joinable));
+    engine.register_get("name", |fiber: &mut Fiber| {
+        fiber.0.name().map_or(Dynamic::UNIT, |name| name.to_owned().into())
+    });
     engine.register_get("id", |fiber: &mut Fiber| fiber.id() as i64);
     engine.register_fn("==", |one: Fiber, other: Fiber| one.id() == other.id());
     engine.register_fn("!=", |one: Fiber, other: Fiber| one.id() != other.id());
@@ -63,22 +77,7 @@ fn sleep(cx: &NativeCallContext, seconds: f64) -> Thrown<()> {
     let world = here(cx)?.runtime.world().map_err(fail)?;
     let duration = Duration::try_from_secs_f64(seconds);
     let duration = duration.map_err(|_| thrown(format!("cannot sleep for {seconds} seconds")))?;
-    paused(|| wait::sleep(&*world.clock, duration))
-}
-
-/// Does `work`, which waits. A task ends its turn for it, and everybody lets others into the module.
-fn paused<T>(work: impl FnOnce() -> Result<T, watch::Stop>) -> Thrown<T> {
-    let task = watch::current().and_then(|watch| watch.task.clone());
-    let (result, over) = monitor::paused(|| {
-        if let Some(task) = &task {
-            task.pause();
-        }
-        (work(), task.and_then(|task| task.resume()))
-    });
-    match (result, over) {
-        (Err(stop), _) | (_, Some(stop)) => Err(stopped(stop)),
-        (Ok(value), None) => Ok(value),
-    }
+    wait::paused(|| wait::sleep(&*world.clock, duration)).map_err(stopped)
 }
 
 /// Ends a task: at commit if a reload is under way here, else now. One that has ended stays as it is.
@@ -109,7 +108,10 @@ fn join(cx: &NativeCallContext, fiber: &Fiber) -> Thrown<Dynamic> {
     if Lease::current_intents().is_some() && matches!(fiber.0.stage(), Stage::Waiting) {
         return Err(thrown("the fiber starts when the reload is done, so nothing can wait for it before"));
     }
-    paused(|| wait::wait(fiber.0.ended()))?;
+    if !fiber.0.is_joinable() {
+        return Err(thrown("nobody may wait for this fiber: it was made not joinable"));
+    }
+    wait::paused(|| wait::wait(fiber.0.ended())).map_err(stopped)?;
     match fiber.0.stage() {
         Stage::Done(value) => Ok(value),
         Stage::Failed(message) => Err(thrown(message)),

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Thrown, fail, placed, thrown};
 use crate::own::own;
 use crate::unit::{here, stopped};
 use crate::wait::spawned;
-use crate::{error, import, link, options, register, reload, semver, shape, state};
+use crate::{class, error, import, link, options, register, reload, semver, shape, state};
 
 /// The functions of `graceful`.
 pub(crate) fn module() -> Module {
@@ -17,6 +17,7 @@ pub(crate) fn module() -> Module {
     semver::functions(&mut module);
     state::functions(&mut module);
     register::functions(&mut module);
+    class::functions(&mut module);
     module.set_native_fn("state", |cx: NativeCallContext| Ok(here(&cx)?.common.state.clone()));
     module.set_native_fn("me", |cx: NativeCallContext| Ok(here(&cx)?.object()));
     module.set_native_fn("reload", |cx: NativeCallContext| placed(&cx, reload(&cx, Map::new())));

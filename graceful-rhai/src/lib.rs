@@ -50,8 +50,8 @@
 //!   file.
 //! - Rhai locks a variable that a closure captured while it sets one of its properties, so that
 //!   `me.state.f = || me.state.n` is refused as a data race: write `graceful::state().n` inside.
-//! - A script's function hides methods of the same name: with a `fn status()` in the file, `fib.status()`
-//!   calls that one.
+//! - A script's function hides methods of the same name that the host or Rhai itself has: with a `fn status()` in the
+//!   file, `thing.status()` calls that one. Those of fibers, tables, channels, conditions and classes are not hidden.
 //! - There are no globals. What a top level writes to the first level of a state is held back until the
 //!   commit; what it writes into nested tables is not.
 //! - Values of the host's own types in a state cannot be copied: a rollback leaves them as they are, with a
@@ -80,6 +80,9 @@ mod compile;
 mod unit;
 mod task;
 mod bind;
+mod cond;
+mod queue;
+mod channel;
 mod state;
 mod reach;
 mod checkpoint;
@@ -88,6 +91,7 @@ mod link;
 mod module;
 mod reload;
 mod import;
+mod class;
 // what scripts call
 mod register;
 mod fiber;

@@ -13,7 +13,7 @@ use crate::error;
 use crate::overlay::Overlay;
 use crate::reach::Reach;
 use crate::run::off_thread;
-use crate::table::{Table, same};
+use crate::table::{Object, Table, same};
 use crate::unit::Unit;
 use crate::value::{from_value, to_plain};
 use crate::watch::Watch;
@@ -127,18 +127,25 @@ struct Copies {
 }
 
 impl Copies {
+    fn table(&mut self, table: &Table) -> Table {
+        let copy = self.known.entry(table.cell().id()).or_insert_with(|| {
+            let copy = Table::of(Entries::new());
+            self.todo.push((table.clone(), copy.clone()));
+            copy
+        });
+        copy.clone()
+    }
+
     fn deep(&mut self, value: &Dynamic, depth: usize) -> Dynamic {
         if value.is_shared() || depth > DEEPEST {
             return value.clone();
         }
         if let Some(table) = value.read_lock::<Table>() {
-            let id = table.cell().id();
-            let copy = self.known.entry(id).or_insert_with(|| {
-                let copy = Table::of(Entries::new());
-                self.todo.push((table.clone(), copy.clone()));
-                copy
-            });
-            return Dynamic::from(copy.clone());
+            return Dynamic::from(self.table(&table));
+        }
+        if let Some(object) = value.read_lock::<Object>() {
+            let fields = self.table(&object.fields);
+            return Dynamic::from(Object { class: object.class.clone(), fields });
         }
         if let Ok(items) = value.as_array_ref() {
             let items: Array = items.iter().map(|item| self.deep(item, depth + 1)).collect();

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use graceful_core::lifecycle::{Hook, HookResult};
@@ -10,7 +11,7 @@ use graceful_core::module::{Checkpoint, Draft};
 use graceful_core::{
     CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Value,
 };
-use rhai::{Dynamic, Shared};
+use rhai::{Dynamic, FnPtr, Shared};
 
 use crate::checkpoint::{Copied, copy};
 use crate::error;
@@ -70,6 +71,7 @@ impl RhaiModule {
             drain: registration.drain,
             migrations: registration.steps.declared.clone(),
             exports: values.chain(functions).collect(),
+            returned: None,
         };
         let overlay = watch::overlay().map(|overlay| Arc::downgrade(&overlay)).unwrap_or_default();
         Self { manifest, unit, exports, tenure, overlay }
@@ -79,8 +81,22 @@ impl RhaiModule {
         &self.exports
     }
 
+    pub(crate) fn unit(&self) -> &Arc<Unit> {
+        &self.unit
+    }
+
     pub(crate) fn tenure(&self) -> &Arc<Tenure> {
         &self.tenure
+    }
+
+    /// How many of `given` arguments a callback takes: as many as it has room for.
+    fn takes(&self, function: &str, given: usize) -> usize {
+        let named = self.unit.program.exports.iter().filter(|(name, n)| name == function && *n <= given);
+        if let Some(most) = named.map(|(_, n)| *n).max() {
+            return most;
+        }
+        let pointer = self.exports.get_var(function).and_then(|value| value.try_cast::<FnPtr>());
+        pointer.and_then(|pointer| self.unit.takes(&pointer, given)).unwrap_or(given)
     }
 
     fn callee(&self, function: &str, given: usize) -> Result<Callee, CallError> {
@@ -115,13 +131,23 @@ struct Callee {
 }
 
 impl Callee {
-    fn call(self, args: Vec<Value>) -> Result<Value, CallError> {
+    fn called_back(self, args: Vec<Value>) -> Result<Value, HookError> {
+        let ran = self.run(args).map_err(|thrown| error::hook_error(thrown, &self.unit.name, &*self.unit))?;
+        // What is no plain data is told in words.
+        Ok(to_value(&ran).unwrap_or_else(|_| Value::Str(ran.to_string())))
+    }
+
+    fn run(&self, args: Vec<Value>) -> Thrown<Dynamic> {
         let args = args.into_iter().map(from_value).collect();
-        let result: Thrown<Dynamic> = match &self.pointer {
+        match &self.pointer {
             None => self.unit.call_named(None, &self.function, args),
             Some(pointer) => self.unit.call_pointer(None, &pointer.clone_cast(), args),
-        };
-        let result = result.map_err(|thrown| error::call_error(thrown, &self.unit.name, &*self.unit))?;
+        }
+    }
+
+    fn call(self, args: Vec<Value>) -> Result<Value, CallError> {
+        let result =
+            self.run(args).map_err(|thrown| error::call_error(thrown, &self.unit.name, &*self.unit))?;
         to_value(&result).map_err(|reason| {
             let reason = format!("what `{}` returned: {reason}", self.function);
             CallError::BadValue { module: self.unit.name.to_string(), reason }
@@ -187,6 +213,23 @@ impl Module for RhaiModule {
         let callee = self.callee(function, args.len())?;
         let world = self.unit.runtime.world()?;
         off_thread(&*world.clock, Watch::call(Lease::current()), move || callee.call(args)).await?
+    }
+
+    async fn callback(
+        &self,
+        function: &str,
+        mut args: Vec<Value>,
+        budget: Duration,
+    ) -> Result<Vec<Value>, HookError> {
+        args.truncate(self.takes(function, args.len()));
+        let callee = self.callee(function, args.len()).map_err(|error| HookError::new(error.to_string()))?;
+        let world = self.unit.runtime.world().map_err(|error| HookError::new(error.to_string()))?;
+        let counted = self.unit.common.hooks.count();
+        let work = move || {
+            let _counted = counted;
+            callee.called_back(args).map(|value| vec![value])
+        };
+        off_thread(&*world.clock, Watch::call(Lease::current()).within(budget), work).await?
     }
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {

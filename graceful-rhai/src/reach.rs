@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rhai::{Dynamic, FnPtr};
 
 use crate::cell::Entries;
+use crate::channel::Channel;
+use crate::cond::Cond;
 use crate::semver::Semver;
-use crate::table::Table;
+use crate::table::{Class, Object, Table, table_of};
 use crate::task::Fiber;
 
 /// How deep a plain value is looked into.
@@ -24,13 +26,18 @@ pub(crate) struct Reach {
     pub(crate) opaque: BTreeSet<&'static str>,
 }
 
+/// Values of graceful's own that keep themselves.
+fn is_known(value: &Dynamic) -> bool {
+    value.is::<Semver>() || value.is::<Class>() || value.is::<Cond>() || value.is::<Channel>()
+}
+
 impl Reach {
     /// Goes through `state`.
     pub(crate) fn of(state: &Table) -> Self {
         let mut reach = Reach::default();
         let mut todo = vec![Dynamic::from(state.clone())];
         while let Some(next) = todo.pop() {
-            if let Some(table) = next.read_lock::<Table>() {
+            if let Some(table) = table_of(&next) {
                 if reach.tables.insert(table.cell().id(), table.clone()).is_none() {
                     let look = |entries: &Entries| {
                         entries.values().for_each(|value| reach.look(value, 0, &mut todo))
@@ -48,7 +55,7 @@ impl Reach {
     }
 
     fn look(&mut self, value: &Dynamic, depth: usize, todo: &mut Vec<Dynamic>) {
-        if value.is_shared() || value.is::<Table>() {
+        if value.is_shared() || value.is::<Table>() || value.is::<Object>() {
             return todo.push(value.clone());
         }
         if depth > DEEPEST {
@@ -62,7 +69,7 @@ impl Reach {
             pointer.curry().iter().for_each(|value| self.look(value, depth + 1, todo));
         } else if let Some(fiber) = value.read_lock::<Fiber>() {
             self.fibers.insert(fiber.id());
-        } else if value.is_variant() && !value.is::<Semver>() {
+        } else if value.is_variant() && !is_known(value) {
             self.opaque.insert(value.type_name());
         }
     }

@@ -8,7 +8,7 @@ use rhai::{Dynamic, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
 use crate::bind::at_home;
 use crate::failure::{Thrown, fail, placed};
-use crate::registration::{Object, Registration};
+use crate::registration::{ModuleObject, Registration};
 use crate::steps::Steps;
 use crate::unit::{Unit, here};
 use crate::value::{kind, to_value};
@@ -34,7 +34,7 @@ pub(crate) fn functions(module: &mut Module) {
     });
 }
 
-fn register_module(cx: &NativeCallContext, name: &str, options: Map) -> Thrown<Object> {
+fn register_module(cx: &NativeCallContext, name: &str, options: Map) -> Thrown<ModuleObject> {
     let unit = here(cx)?;
     let wrong = |message: String| fail(ScriptError::new(ScriptErrorKind::Registration, message));
     let Some(staging) = staging().filter(|_| unit.linked.get().is_none()) else {
@@ -64,7 +64,7 @@ fn initialise(
     unit: &std::sync::Arc<Unit>,
     staging: &Staging,
     init: &FnPtr,
-    object: &Object,
+    object: &ModuleObject,
 ) -> Thrown<()> {
     let mut args = vec![Dynamic::from(object.clone())];
     args.truncate(unit.takes(init, 1).unwrap_or(1));

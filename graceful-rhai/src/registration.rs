@@ -42,7 +42,7 @@ impl Registration {
 
 /// The object that stands for one generation of a module in scripts: `name`, `version`, `state`.
 #[derive(Clone, Debug)]
-pub(crate) struct Object {
+pub(crate) struct ModuleObject {
     pub(crate) name: Name,
     pub(crate) version: Option<Version>,
     pub(crate) state: Table,
@@ -50,15 +50,15 @@ pub(crate) struct Object {
 
 /// What the object can tell.
 pub(crate) fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Object>("Module");
-    engine.register_get("name", |object: &mut Object| object.name.to_string());
-    engine.register_get("version", |object: &mut Object| match &object.version {
+    engine.register_type_with_name::<ModuleObject>("Module");
+    engine.register_get("name", |object: &mut ModuleObject| object.name.to_string());
+    engine.register_get("version", |object: &mut ModuleObject| match &object.version {
         Some(version) => rhai::Dynamic::from(Semver(version.clone())),
         None => rhai::Dynamic::UNIT,
     });
-    engine.register_get("state", |object: &mut Object| object.state.clone());
+    engine.register_get("state", |object: &mut ModuleObject| object.state.clone());
     for name in ["to_string", "to_debug"] {
-        engine.register_fn(name, |object: &mut Object| match &object.version {
+        engine.register_fn(name, |object: &mut ModuleObject| match &object.version {
             Some(version) => format!("module {} {version}", object.name),
             None => format!("module {}", object.name),
         });

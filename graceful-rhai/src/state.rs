@@ -5,7 +5,7 @@ use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCa
 use crate::bind::{Going, bind};
 use crate::cell::Entries;
 use crate::failure::{Thrown, thrown};
-use crate::table::Table;
+use crate::table::{Table, table_of};
 use crate::unit::here;
 
 /// `graceful::table()`: a table to be shared, where a map would be copied.
@@ -91,17 +91,16 @@ fn push(cx: NativeCallContext, table: Table, key: ImmutableString, value: Dynami
     pushed.map(drop)
 }
 
-fn set(cx: &NativeCallContext, table: &Table, key: ImmutableString, value: Dynamic) {
-    let same = value.read_lock::<Table>().map(|value| value.clone());
+pub(crate) fn set(cx: &NativeCallContext, table: &Table, key: ImmutableString, value: Dynamic) {
     // A chain such as `state.users.bob = 1` writes the table at `users` back, which is there already.
-    if same.is_some_and(|value| table.get(&key).read_lock::<Table>().is_some_and(|now| now.is(&value))) {
+    if table_of(&value).is_some_and(|value| table_of(&table.get(&key)).is_some_and(|now| now.is(&value))) {
         return;
     }
     table.set(key, kept(cx, value));
 }
 
 /// What is put into a table takes its module along.
-fn kept(cx: &NativeCallContext, mut value: Dynamic) -> Dynamic {
+pub(crate) fn kept(cx: &NativeCallContext, mut value: Dynamic) -> Dynamic {
     if let Ok(unit) = here(cx) {
         bind(&mut value, &unit, Going::Kept);
     }
@@ -109,7 +108,7 @@ fn kept(cx: &NativeCallContext, mut value: Dynamic) -> Dynamic {
 }
 
 /// Whether the statement that reads here writes back what it read.
-fn updates(cx: &NativeCallContext) -> bool {
+pub(crate) fn updates(cx: &NativeCallContext) -> bool {
     let at = cx.call_position();
     let place = at.line().zip(at.position());
     place.is_some_and(|place| here(cx).is_ok_and(|unit| unit.program.updates.contains(&place)))

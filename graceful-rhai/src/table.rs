@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rhai::Dynamic;
+use graceful_core::Name;
+use rhai::{Dynamic, ImmutableString};
 
 use crate::cell::{Cell, Entries, Key, put};
 use crate::watch;
@@ -117,6 +118,26 @@ impl Table {
     }
 }
 
+/// A class, by its name and that of its module: the same one in every version.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Class {
+    pub(crate) module: Name,
+    pub(crate) name: ImmutableString,
+}
+
+/// An object of a class: what it holds, the same for everybody who has it, and whose methods it has.
+#[derive(Clone)]
+pub(crate) struct Object {
+    pub(crate) class: Class,
+    pub(crate) fields: Table,
+}
+
+/// The table that `value` is, or the one behind it if it is an object.
+pub(crate) fn table_of(value: &Dynamic) -> Option<Table> {
+    let table = value.read_lock::<Table>().map(|table| table.clone());
+    table.or_else(|| value.read_lock::<Object>().map(|object| object.fields.clone()))
+}
+
 impl std::fmt::Debug for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let keys = self.cell.read(|entries| entries.keys().cloned().collect::<Vec<_>>());
@@ -129,7 +150,7 @@ pub(crate) fn same(one: &Dynamic, other: &Dynamic) -> bool {
     if one.type_id() != other.type_id() {
         return false;
     }
-    if let (Some(one), Some(other)) = (one.read_lock::<Table>(), other.read_lock::<Table>()) {
+    if let (Some(one), Some(other)) = (table_of(one), table_of(other)) {
         return one.is(&other);
     }
     if let (Ok(one), Ok(other)) = (one.as_array_ref(), other.as_array_ref()) {

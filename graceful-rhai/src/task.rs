@@ -49,6 +49,7 @@ pub(crate) struct Task {
     me: Weak<Task>,
     stage: Mutex<Stage>,
     cancelled: AtomicBool,
+    joinable: AtomicBool,
     ended: Event,
 }
 
@@ -62,6 +63,8 @@ struct Turn {
 
 thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+    /// The task whose thread this is.
+    static RUNNING: RefCell<Weak<Task>> = const { RefCell::new(Weak::new()) };
 }
 
 /// The number of the next resource, of whatever kind: a scope tells its resources by it.
@@ -80,12 +83,31 @@ impl Task {
             me: me.clone(),
             stage: Mutex::new(Stage::Waiting),
             cancelled: AtomicBool::new(false),
+            joinable: AtomicBool::new(true),
             ended: Event::new(),
         })
     }
 
     pub(crate) fn stage(&self) -> Stage {
         self.lock().clone()
+    }
+
+    /// The task that runs on this thread.
+    pub(crate) fn running() -> Option<Arc<Self>> {
+        RUNNING.with_borrow(Weak::upgrade)
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether it may be waited for.
+    pub(crate) fn is_joinable(&self) -> bool {
+        self.joinable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_joinable(&self, joinable: bool) {
+        self.joinable.store(joinable, Ordering::Release);
     }
 
     /// Ends it at its next operation. One that has ended stays as it is.
@@ -135,6 +157,7 @@ impl Task {
     }
 
     fn run(self: Arc<Self>) {
+        RUNNING.set(self.me.clone());
         let turns: Arc<dyn Turns> = self.clone();
         let watch = Watch::task(turns.clone());
         let work = || match turns.resume() {

@@ -19,9 +19,9 @@ use crate::compile::Program;
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
 use crate::monitor::Monitor;
-use crate::registration::{Object, Registration};
+use crate::registration::{ModuleObject, Registration};
 use crate::run::Tally;
-use crate::table::Table;
+use crate::table::{Class, Table};
 use crate::watch::Stop;
 use crate::{cell, monitor};
 
@@ -67,6 +67,14 @@ pub(crate) struct Common {
 /// Modules of other backends as one module imports them.
 type Foreign = BTreeMap<Name, (Weak<Instance>, Shared<Module>)>;
 
+/// One version of a class: its methods, and where those come from that it has not.
+pub(crate) struct Methods {
+    pub(crate) own: BTreeMap<ImmutableString, FnPtr>,
+    pub(crate) base: Option<Class>,
+}
+
+type Classes = BTreeMap<ImmutableString, Arc<Methods>>;
+
 /// One generation of one module.
 pub(crate) struct Unit {
     pub(crate) runtime: Arc<Runtime>,
@@ -75,6 +83,8 @@ pub(crate) struct Unit {
     pub(crate) common: Common,
     pub(crate) linked: OnceLock<Linked>,
     pub(crate) registration: Mutex<Option<Registration>>,
+    /// The classes that its top level made.
+    pub(crate) classes: Mutex<Classes>,
     pub(crate) foreign: Mutex<Foreign>,
     /// Weak, because the instance owns the module and what it started, which own this.
     instance: Weak<Instance>,
@@ -117,6 +127,7 @@ impl Unit {
             common,
             linked: OnceLock::new(),
             registration: Mutex::default(),
+            classes: Mutex::default(),
             foreign: Mutex::default(),
             instance: Arc::downgrade(instance),
         })
@@ -148,18 +159,23 @@ impl Unit {
     }
 
     /// Its module object.
-    pub(crate) fn object(&self) -> Object {
+    pub(crate) fn object(&self) -> ModuleObject {
         let version = self.registered().and_then(|registration| registration.version);
-        Object { name: self.name.clone(), version, state: self.common.state.clone() }
+        ModuleObject { name: self.name.clone(), version, state: self.common.state.clone() }
     }
 
     /// A frame for its code; below `above`, as far as the depth of calls goes.
     pub(crate) fn frame(self: &Arc<Self>, above: Option<&NativeCallContext>) -> GlobalRuntimeState {
+        self.frame_at(above.map_or(0, |above| above.call_level() + 1))
+    }
+
+    pub(crate) fn frame_at(self: &Arc<Self>, level: usize) -> GlobalRuntimeState {
         let mut frame = self.runtime.engine.new_global_runtime_state();
         frame.source = self.program.ast.source().map(ImmutableString::from);
+        frame.lib.extend(self.program.stubs.clone());
         frame.lib.push(self.program.ast.shared_lib().clone());
         frame.tag = Dynamic::from(Here(self.clone()));
-        frame.level = above.map_or(0, |above| above.call_level() + 1);
+        frame.level = level;
         if let Some(linked) = self.linked.get() {
             linked.imports.iter().for_each(|(name, module)| frame.push_import(name.clone(), module.clone()));
         }
@@ -187,17 +203,28 @@ impl Unit {
         self: &Arc<Self>,
         above: Option<&NativeCallContext>,
         pointer: &FnPtr,
+        args: Vec<Dynamic>,
+    ) -> Thrown<Dynamic> {
+        self.call_on(None, above.map_or(0, |above| above.call_level() + 1), pointer, args)
+    }
+
+    /// The same, with `this`, at a depth of calls.
+    pub(crate) fn call_on(
+        self: &Arc<Self>,
+        this: Option<&mut Dynamic>,
+        level: usize,
+        pointer: &FnPtr,
         mut args: Vec<Dynamic>,
     ) -> Thrown<Dynamic> {
         if let Some(taken) = self.takes(pointer, args.len()) {
             args.resize(taken, Dynamic::UNIT);
         }
         let _stay = monitor::enter(&self.common.monitor).map_err(stopped)?;
-        let frame = self.frame(above);
+        let frame = self.frame_at(level);
         let (engine, source) = (&self.runtime.engine, self.program.ast.source());
         let cx =
             NativeCallContext::new_with_all_fields(engine, pointer.fn_name(), source, &frame, Position::NONE);
-        let result = pointer.call_raw(&cx, None, args);
+        let result = pointer.call_raw(&cx, this, args);
         cell::settle();
         result.map(Dynamic::flatten)
     }

@@ -4,7 +4,7 @@ use graceful_core::Value;
 use rhai::{Dynamic, Map};
 
 use crate::semver::Semver;
-use crate::table::Table;
+use crate::table::table_of;
 
 /// How deep a value that leaves Rhai may be nested; a table that holds itself ends here.
 const DEEPEST: usize = 64;
@@ -45,7 +45,7 @@ impl Out {
         if let Ok(map) = from.as_map_ref() {
             return self.map(map.iter().map(|(key, value)| (key.as_str(), value)), depth).map(Some);
         }
-        if let Some(table) = from.read_lock::<Table>() {
+        if let Some(table) = table_of(from) {
             let entries = table.entries();
             return self.map(entries.iter().map(|(key, value)| (key.as_str(), value)), depth).map(Some);
         }
@@ -131,6 +131,7 @@ mod tests {
     use rhai::Engine;
 
     use super::*;
+    use crate::table::Table;
 
     fn out(script: &str) -> Result<Value, String> {
         to_value(&Engine::new().eval::<Dynamic>(script).unwrap())

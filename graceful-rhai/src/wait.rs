@@ -10,7 +10,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use graceful_core::Clock;
 
 use crate::monitor;
@@ -60,6 +60,48 @@ fn drive<F: Future>(future: F) -> Result<F::Output, Stop> {
         let left = watched.until().map(|at| at.saturating_duration_since(Instant::now()));
         std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK)));
     }
+}
+
+/// Does `work`, which waits. A task ends its turn for it, and everybody lets others into the module.
+///
+/// # Errors
+/// What stopped the code that waits.
+pub(crate) fn paused<T>(work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+    let task = watch::current().and_then(|watch| watch.task.clone());
+    let (result, over) = monitor::paused(|| {
+        if let Some(task) = &task {
+            task.pause();
+        }
+        (work(), task.and_then(|task| task.resume()))
+    });
+    over.map_or(result, Err)
+}
+
+/// Waits for `future`, at most until it is `until` on the host's clock; `None` if it was over before.
+///
+/// # Errors
+/// What stopped the code that waits.
+pub(crate) fn until<F: Future + Unpin>(
+    clock: &dyn Clock,
+    until: Option<Duration>,
+    future: F,
+) -> Result<Option<F::Output>, Stop> {
+    let Some(until) = until else { return wait(future).map(Some) };
+    let (slot, gone) = (Slot::default(), Arc::new(Event::new()));
+    // The host's clock runs where the host's tasks run; it is let go of when nobody waits any more.
+    let (rings, over) = (clock.sleep(until.saturating_sub(clock.now())), gone.listen());
+    let into = slot.clone();
+    clock.spawn(Box::pin(async move {
+        if let Either::Left(_) = select(rings, over).await {
+            into.put(());
+        }
+    }));
+    let result = wait(select(future, Box::pin(slot.taken())));
+    gone.notify(usize::MAX);
+    Ok(match result? {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    })
 }
 
 /// A value that another task puts here once.

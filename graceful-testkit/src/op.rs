@@ -33,6 +33,13 @@ pub enum Expr {
     },
     /// Calls a function that [`Op::Keep`] put into the state.
     Kept(String),
+    /// Calls a method of the object in the state under this key.
+    Method {
+        /// The key.
+        key: String,
+        /// The method.
+        method: String,
+    },
     /// Plain data that a module exports.
     Export {
         /// The module.
@@ -55,6 +62,13 @@ pub enum Op {
         key: String,
         /// Its value.
         value: Expr,
+    },
+    /// Puts a new object of one of the module's classes into the state.
+    Make {
+        /// The entry.
+        key: String,
+        /// The class.
+        class: String,
     },
     /// Adds one to an entry of the state, which counts as 0 if it is missing.
     Inc {

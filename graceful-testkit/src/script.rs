@@ -39,6 +39,8 @@ pub struct Script {
     pub top: Vec<Op>,
     /// Its exported functions.
     pub functions: BTreeMap<String, Vec<Op>>,
+    /// Its classes, and the methods of each.
+    pub classes: BTreeMap<String, BTreeMap<String, Vec<Op>>>,
     /// Its exported plain data.
     pub values: BTreeMap<String, Value>,
     /// Its routes, by `METHOD /path`.
@@ -217,6 +219,13 @@ impl Script {
         self
     }
 
+    /// Has a class with this method.
+    pub fn method(mut self, class: &str, name: &str, ops: impl IntoIterator<Item = Op>) -> Self {
+        let methods = self.classes.entry(class.into()).or_default();
+        methods.insert(name.into(), ops.into_iter().collect());
+        self
+    }
+
     /// Exports plain data.
     pub fn value(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.values.insert(name.into(), value.into());
@@ -241,6 +250,7 @@ impl Script {
         top.chain(self.hooks.values())
             .chain(self.functions.values())
             .chain(self.routes.values())
+            .chain(self.classes.values().flat_map(BTreeMap::values))
             .chain(self.migrations.iter().flat_map(|step| step.up.iter().chain(&step.down)))
             .map(Vec::as_slice)
     }

@@ -84,7 +84,8 @@ macro_rules! capabilities {
 
         impl Capabilities {
             /// What each capability needs beside it.
-            const NEEDED: [(&str, &str); 10] = [
+            const NEEDED: [(&str, &str); 11] = [
+                ("classes", "registers"),
                 ("registers_by_call", "registers"),
                 ("options", "registers"),
                 ("hooks", "registers"),
@@ -174,4 +175,6 @@ capabilities! {
     aliases,
     /// Functions can be kept in the state.
     kept_functions,
+    /// Objects in the state have methods that follow the code.
+    classes,
 }

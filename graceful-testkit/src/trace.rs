@@ -136,6 +136,11 @@ fn line(kind: &EventKind) -> Option<String> {
         EventKind::Released { module, kind, error, .. } => {
             format!("released {module} {kind}{}", failed(error))
         }
+        EventKind::RoleCalled { role, callback, error: None, .. } => format!("{callback} of role {role}"),
+        EventKind::RoleCalled { role, callback, error: Some(_), .. } => {
+            format!("{callback} of role {role} failed")
+        }
+        EventKind::StateChanged { from, to } => format!("{from} -> {to}"),
         EventKind::Purged { module, .. } => format!("purged {module}"),
         EventKind::Warning { module, message } => match module {
             Some(module) => format!("warning {module}: {message}"),

@@ -9,7 +9,7 @@ use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::{self, Node};
+use crate::graph::{self, Edge, Node};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Found, Hash, Name};
 
@@ -153,11 +153,17 @@ impl<'a> Draft<'a> {
         for (name, load) in &self.loads {
             graph.replace(name, next_edges(load));
         }
+        for (name, modules) in &self.inputs.role_edges {
+            // Until it is staged a role is taken to depend on what it did.
+            let edge = Edge { place: None, deferred: true, dynamic: false };
+            modules.iter().for_each(|module| graph.add(name, module, edge.clone()));
+        }
         for name in self.leaving.keys() {
             graph.remove(name);
         }
         let kept = self.inputs.world.kept.lock().unwrap().clone();
         let roots = self.inputs.entries.iter().chain(&self.inputs.options.load).chain(&kept);
+        let roots = roots.chain(&self.inputs.roles);
         let reachable = graph.reachable(roots);
         for live in self.inputs.world.live_all() {
             if !reachable.contains(&live.name) && !self.leaving.contains_key(&live.name) {

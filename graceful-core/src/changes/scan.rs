@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Failure;
 use super::draft::Draft;
+use super::{Failure, Inputs};
 use crate::generation::Instance;
 use crate::plan::Reason;
 use crate::source::{Found, Name};
@@ -12,7 +12,7 @@ impl Draft<'_> {
     /// Finds what changed: by hash, never by time.
     pub(super) fn scan(&mut self) -> Result<(), Failure> {
         let scanned: Vec<Arc<Instance>> = match &self.inputs.options.changed {
-            Some(names) if !self.inputs.options.force => {
+            Some(names) if !self.inputs.options.force && !self.inputs.options.roles => {
                 names.iter().filter_map(|name| self.live(name)).collect()
             }
             _ => self.inputs.world.live_all(),
@@ -25,6 +25,7 @@ impl Draft<'_> {
                     self.load(source, Some(live), Reason::Changed);
                 }
                 Found::Source(_) if self.inputs.options.force => self.again(live, Reason::Forced),
+                Found::Source(_) if self.is_of_roles(&live.name) => self.again(live, Reason::Roles),
                 Found::Source(_) => {}
                 Found::Missing { .. } => {
                     self.leaving.insert(live.name.clone(), (live, Reason::SourceGone));
@@ -54,6 +55,11 @@ impl Draft<'_> {
                 self.entry(name, Reason::EntryAgain)?;
             }
         }
+        for name in options.register.iter().flatten() {
+            if self.live(name).is_none() && !self.is_loaded(name) {
+                self.entry(name, Reason::Role)?;
+            }
+        }
         Ok(())
     }
 
@@ -80,6 +86,12 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether a reload of roles from a clean slate takes `name`.
+    fn is_of_roles(&self, name: &Name) -> bool {
+        let Inputs { options, baseline, roles, role_edges, .. } = self.inputs;
+        options.roles && (!baseline.contains(name) || roles.contains(name) || role_edges.contains_key(name))
+    }
+
     fn entry(&mut self, name: &Name, reason: Reason) -> Result<(), Failure> {
         match self.read(name)? {
             Found::Source(source) => {
@@ -87,9 +99,10 @@ impl Draft<'_> {
                 Ok(())
             }
             Found::Missing { searched } => {
-                let by = match self.inputs.options.load.contains(name) {
-                    true => "a call that asked for it",
-                    false => "the app's entries",
+                let by = match reason {
+                    Reason::Role => "the list of roles",
+                    _ if self.inputs.options.load.contains(name) => "a call that asked for it",
+                    _ => "the app's entries",
                 };
                 let by = by.to_owned();
                 Err(Failure::Missing { module: name.clone(), by, place: None, searched })

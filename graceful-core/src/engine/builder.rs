@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use super::{Engine, Inner};
 use crate::backend::{Backend, Control};
+use crate::board::Board;
+use crate::changes::Backends;
 use crate::clock::Clock;
+use crate::crew::Crew;
 use crate::error::ScriptError;
 use crate::event::Observer;
 use crate::generation::World;
@@ -95,9 +98,13 @@ impl EngineBuilder {
         self.observers.into_iter().for_each(|observer| world.events.subscribe(observer));
         self.backends.push(self.natives.clone());
         let backends = self.backends.into_iter().map(|backend| (backend.name().to_owned(), backend));
+        let backends: Arc<Backends> = Arc::new(backends.collect());
+        let (limits, board) = (self.limits.clone(), Board::default());
+        let crew = Crew { world: world.clone(), board, backends: backends.clone(), limits };
         let inner = Arc::new(Inner {
             world: world.clone(),
-            backends: Arc::new(backends.collect()),
+            backends,
+            crew: Arc::new(crew),
             natives: self.natives,
             limits: self.limits,
             sources: self.sources.unwrap_or_else(|| Arc::new(NoSources)),

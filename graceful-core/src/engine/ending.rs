@@ -19,6 +19,7 @@ use crate::gate::{LeaseKind, LeaseRecord};
 use crate::generation::Instance;
 use crate::hook::{HookRun, bounded};
 use crate::lifecycle::Hook;
+use crate::role::Operation;
 use crate::scope::Resource;
 use crate::shutdown::{ShutdownOptions, ShutdownReport, Unfinished};
 use crate::source::Name;
@@ -111,6 +112,7 @@ impl Steps {
             self.end_reload(reload).await;
         }
         self.drain(cancelled).await;
+        self.stop_roles().await;
         let world = self.engine.world.clone();
         let mut live = world.live_all();
         for name in unload_order(live.iter()) {
@@ -124,6 +126,28 @@ impl Steps {
             self.release(&instance).await;
         }
         drop(world.table.swap(|table| table.clear()));
+    }
+
+    /// Dependents first, each with its deadline, before anything is finalized.
+    async fn stop_roles(&mut self) {
+        let crew = self.engine.crew.clone();
+        if crew.board.desk().set.all().is_empty() || crew.board.go(&crew.world, Operation::Stop).is_err() {
+            return;
+        }
+        let (done, ended) = oneshot::channel();
+        let stopping = crew.clone();
+        crew.world.clock.spawn(Box::pin(async move { drop(done.send(stopping.stop_all().await)) }));
+        let most = (self.budget() + LONGER) * u32::try_from(crew.running().len() + 1).unwrap_or(1);
+        match select(ended, crew.world.clock.sleep(most)).await {
+            Either::Left((Ok(report), _)) => {
+                for role in report.roles.into_iter().filter(|role| role.error.is_some()) {
+                    let error = role.error.unwrap_or_default();
+                    self.fail(Some(role.module), format!("stop of role {}", role.role), error);
+                }
+            }
+            _ => self.fail(None, "the roles".into(), format!("they were not stopped within {most:?}")),
+        }
+        let _ = crew.board.go(&crew.world, Operation::StopEnded);
     }
 
     async fn end_reload(&mut self, reload: Running) {

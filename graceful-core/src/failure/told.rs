@@ -34,6 +34,7 @@ impl ReloadErrorKind {
             MigrationTimeout { .. } => "GR0122",
             NoMigration { .. } => "GR0123",
             NoWayBack { .. } => "GR0124",
+            Role(error) => return error.code(),
         })
     }
 
@@ -59,6 +60,7 @@ impl ReloadErrorKind {
             | NoModule { module } => Some(module),
             Clash { second, .. } => Some(second),
             Cycle { path } => path.first(),
+            Role(error) => error.module(),
             _ => None,
         }
     }
@@ -70,6 +72,7 @@ impl ReloadErrorKind {
             | ReloadErrorKind::Hook { place, .. }
             | ReloadErrorKind::Migration { place, .. } => place.as_ref(),
             ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
+            ReloadErrorKind::Role(error) => error.place(),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ impl Scope {
         self.sweep();
         let mut owned = self.lock();
         if !owned.closed {
-            owned.resources.push(resource.clone());
+            owned.take_in(resource.clone());
             return Ok(());
         }
         let heir = owned.heir.0.lock().unwrap().upgrade();
@@ -30,7 +30,7 @@ impl Scope {
     /// Takes `resource` in without starting it.
     pub(crate) fn adopt(&self, resource: Arc<dyn Resource>) {
         self.sweep();
-        self.lock().resources.push(resource);
+        self.lock().take_in(resource);
     }
 
     /// Gives the resources with these ids to `next`, which has its place from now on.
@@ -52,6 +52,7 @@ impl Scope {
     pub(crate) fn close(&self) -> Vec<Arc<dyn Resource>> {
         let mut owned = self.lock();
         owned.closed = true;
+        owned.run = None;
         let registrations = std::mem::take(&mut owned.registrations);
         let mut left = std::mem::take(&mut owned.resources);
         drop(owned);
@@ -66,7 +67,14 @@ impl Scope {
     }
 
     pub(super) fn sweep(&self) {
-        let done: Vec<_> = self.lock().resources.extract_if(.., |r| r.is_done()).collect();
+        let mut owned = self.lock();
+        let done: Vec<_> = owned.resources.extract_if(.., |r| r.is_done()).collect();
+        if let Some(run) = &mut owned.run {
+            done.iter().for_each(|resource| {
+                run.resources.remove(&resource.id());
+            });
+        }
+        drop(owned);
         // Dropping a handle may take a VM's lock: not under ours.
         drop(done);
     }

@@ -1,6 +1,9 @@
 //! What must be staged for a request that the plan did not foresee, and finding cycles in it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::poll_fn;
+
+use futures_channel::oneshot;
 
 use super::import::Request;
 use super::{Job, Staging};
@@ -30,6 +33,21 @@ impl Staging {
                 let _ = request.reply.send(Err(error));
             }
         }
+    }
+
+    /// Stages `name`, which `from` turned out to need after it was staged.
+    pub(crate) async fn also(
+        &mut self,
+        from: &Name,
+        name: &Name,
+        inputs: &Inputs,
+        changes: &mut Changes,
+    ) -> Result<(), ReloadErrorKind> {
+        let (reply, _nobody) = oneshot::channel();
+        let request = Request { from: from.clone(), name: name.clone(), place: None, reply };
+        let todo = self.schedule(&request, inputs, changes, &[])?;
+        let mut jobs = vec![Job { todo, ..Job::default() }];
+        poll_fn(|cx| self.advance(cx, inputs, changes, &mut jobs)).await
     }
 
     /// What must be staged for a request, dependencies first.

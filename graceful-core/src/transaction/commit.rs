@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Transaction;
-use crate::backend::Txn;
 use crate::event::{EventKind, Phase};
 use crate::generation::Instance;
 use crate::scope::Registrations;
@@ -45,11 +44,10 @@ impl Transaction {
                 dropped = Some(before);
             });
         };
-        let txns: Vec<_> = staging.txns.values().collect();
         let first = staging.staged.first().map(|instance| &instance.name);
-        let first = first.or_else(|| changes.leaving.keys().next()).expect("it changes something");
-        let _holds = world.watch.hold(first, "commit", self.engine.limits.stage);
-        commit_nested(&txns, &mut swap);
+        let first = first.or_else(|| changes.leaving.keys().next()).cloned().unwrap_or_default();
+        let _holds = world.watch.hold(&first, "commit", self.engine.limits.stage);
+        staging.commit(&mut swap);
         drop(dropped);
         world.gate.announce();
         let mut graph = world.graph.lock().unwrap();
@@ -60,18 +58,12 @@ impl Transaction {
         world.next_rank.fetch_max(ranks, Ordering::AcqRel);
         world.lingering.lock().unwrap().extend(replaced);
         self.engine.settled(&self.options, &changes.loads);
+        self.commit_roles();
         self.open_gates();
         self.world.emit(EventKind::Committed { generation: generation.0 });
         let panics = self.staging.as_ref().expect("something was staged").intents.commit();
         for panic in panics {
             self.warn(None, format!("an effect of the commit failed: {}", panic_text(&panic)));
         }
-    }
-}
-
-fn commit_nested(txns: &[&Arc<dyn Txn>], swap: &mut dyn FnMut()) {
-    match txns.split_first() {
-        None => swap(),
-        Some((first, rest)) => first.commit(&mut || commit_nested(rest, swap)),
     }
 }

@@ -23,8 +23,9 @@ impl Transaction {
     pub(super) async fn drain(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Drain);
         self.deadline = self.world.clock.now() + self.engine.limits.exclusive;
-        let exclusive: BTreeSet<Name> =
+        let mut exclusive: BTreeSet<Name> =
             self.changes().loads.keys().filter(|name| self.is_exclusive(name)).cloned().collect();
+        exclusive.extend(self.roles.stop.iter().map(|member| member.instance.name.clone()));
         if exclusive.is_empty() {
             return Ok(());
         }
@@ -98,7 +99,7 @@ impl Transaction {
                 }
             }
         }
-        Ok(())
+        self.stop_roles().await
     }
 
     /// Goes on past a failed `before_reload` of the live code, if that was asked for: what it did is undone as
@@ -174,7 +175,7 @@ impl Transaction {
                 self.hook(&new, Hook::AfterReload, generation).await?;
             }
         }
-        Ok(())
+        self.start_roles().await
     }
 
     async fn hook(

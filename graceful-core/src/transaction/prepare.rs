@@ -74,6 +74,9 @@ impl Transaction {
         let staging = self.staging.insert(staging);
         let changes = self.changes.as_mut().expect("a plan was made");
         staging.run(inputs, changes).await?;
+        self.stage_dependencies(inputs).await?;
+        let (staging, changes) =
+            (self.staging.as_ref().expect("it staged"), self.changes.as_mut().expect("a plan was made"));
         let place = staging.staged.iter().enumerate().map(|(at, instance)| (instance.name.clone(), at));
         let place: BTreeMap<Name, usize> = place.collect();
         changes.plan.steps.sort_by_key(|step| place.get(&step.module).copied().unwrap_or(usize::MAX));

@@ -39,7 +39,16 @@ pub(crate) async fn retire(tx: &mut Transaction) {
 /// Tasks that are kept in the state go on under the new generation.
 fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
     let ids: BTreeSet<u64> = old.scope.resources().iter().map(|resource| resource.id()).collect();
-    let kept = old.module().filter(|_| !ids.is_empty()).map(|module| module.kept(&ids)).unwrap_or_default();
+    let mut kept =
+        old.module().filter(|_| !ids.is_empty()).map(|module| module.kept(&ids)).unwrap_or_default();
+    for resource in old.scope.resources() {
+        let by_name = tx.kept_by_name(&old.name, &*resource);
+        if by_name {
+            kept.insert(resource.id());
+        } else if tx.is_clean() && resource.kind() == "task" {
+            kept.remove(&resource.id());
+        }
+    }
     for resource in old.scope.hand_over(&kept, &new.scope) {
         let (kind, key) = (resource.kind().to_owned(), resource.key());
         tx.world.emit(EventKind::HandedOver { module: old.name.clone(), kind, key });

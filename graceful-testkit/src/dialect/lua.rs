@@ -54,6 +54,12 @@ impl Writer<'_> {
             }
         }
         self.page.line("local M, mod = {}");
+        for (class, methods) in &script.classes {
+            self.page.line(format!("local {0} = graceful.class({1})", variable(class), quoted(class)));
+            for (name, ops) in methods {
+                self.function(&format!("function {}:{name}()", variable(class)), "end", ops);
+            }
+        }
         if script.registered {
             self.registration();
         }
@@ -160,6 +166,7 @@ impl Writer<'_> {
     fn op(&mut self, op: &Op) {
         let text = match op {
             Op::Set { key, value } => format!("{} = {}", place(key), self.expr(value)),
+            Op::Make { key, class } => format!("{} = setmetatable({{}}, {})", place(key), variable(class)),
             Op::Inc { key } => format!("{0} = ({0} or 0) + 1", place(key)),
             Op::Push { key, value } => {
                 self.page.line(format!("{0} = {0} or {{}}", place(key)));
@@ -229,6 +236,7 @@ impl Writer<'_> {
             }
             Expr::Export { module, name } => format!("{}.{name}", self.module(module, false)),
             Expr::Kept(key) => format!("{}()", place(key)),
+            Expr::Method { key, method } => format!("{}:{method}()", place(key)),
             Expr::List(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| format!("some({})", self.expr(part))).collect();
                 format!("{{{}}}", parts.join(", "))

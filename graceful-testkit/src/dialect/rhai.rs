@@ -2,7 +2,8 @@
 //!
 //! It expects the modules `graceful`, `fiber`, `http` and the test's `probe` to be importable; that
 //! `graceful::state()` and `graceful::me()` give the state and the module object of the code that calls; that
-//! `graceful::table(map)` makes a table with identity; that `graceful::invoke(module, function, arguments)`
+//! `graceful::table(map)` makes a table with identity and
+//! `graceful::class(name, methods)` a class; that `graceful::invoke(module, function, arguments)`
 //! requires by a computed name; and that what a refusal throws has the field `code`. There are no globals.
 
 use std::collections::BTreeSet;
@@ -57,6 +58,11 @@ impl Writer<'_> {
         }
         script.requires.iter().for_each(|name| self.import(name));
         OWN.iter().for_each(|line| self.page.line(line));
+        for (class, methods) in &script.classes {
+            self.page.line(format!("let {} = graceful::class({}, #{{", variable(class), quoted(class)));
+            methods.iter().for_each(|(name, ops)| self.function(&format!("{name}: || {{"), "},", ops));
+            self.page.line("});");
+        }
         if script.registered {
             self.registration();
         }
@@ -154,6 +160,7 @@ impl Writer<'_> {
         let text = match op {
             Op::Set { key, value: Expr::Lit(value) } => format!("state.{key} = {}", table(value)),
             Op::Set { key, value } => format!("state.{key} = {}", expr(value)),
+            Op::Make { key, class } => format!("state.{key} = {}.create()", variable(class)),
             Op::Inc { key } => format!("{}.add({}, 1)", above(key).0, quoted(above(key).1)),
             Op::Push { key, value } => {
                 format!("{}.push({}, {})", above(key).0, quoted(above(key).1), expr(value))
@@ -217,6 +224,7 @@ fn expr(value: &Expr) -> String {
         Expr::Call { module, function, .. } => format!("{}::{function}()", variable(module)),
         Expr::Export { module, name } => format!("{}::{name}", variable(module)),
         Expr::Kept(key) => format!("state.{key}.call()"),
+        Expr::Method { key, method } => format!("state.{key}.{method}()"),
         Expr::List(parts) => {
             let parts: Vec<_> = parts.iter().map(|part| format!("some({})", expr(part))).collect();
             format!("[{}]", parts.join(", "))

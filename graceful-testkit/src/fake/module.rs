@@ -153,7 +153,7 @@ fn own(draft: Draft) -> Result<FakeDraft, HookError> {
 
 /// What a function returned, as it leaves the language.
 pub(crate) fn out(room: &Room, data: Object) -> Result<Value, CallError> {
-    data.to_value().ok_or_else(|| bad(room, "returned what is not plain data"))
+    data.to_value().filter(|_| data.is_plain()).ok_or_else(|| bad(room, "returned what is not plain data"))
 }
 
 fn bad(room: &Room, reason: &str) -> CallError {

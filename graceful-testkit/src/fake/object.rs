@@ -8,6 +8,9 @@ use graceful_core::{Resource, Value};
 use super::room::Kept;
 use super::task::Task;
 
+/// How deep plain data may lie in each other; what holds itself ends here.
+const DEEPEST: usize = 64;
+
 /// The entries of a map.
 pub(crate) type Entries = BTreeMap<String, Object>;
 
@@ -55,6 +58,21 @@ impl Object {
     /// Whether it is nothing.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Object::Plain(Value::Null))
+    }
+
+    /// Whether all of it is plain data, and none of it too deep.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain_within(DEEPEST)
+    }
+
+    fn is_plain_within(&self, depth: usize) -> bool {
+        let inside: Vec<Object> = match self {
+            Object::Plain(_) => return true,
+            Object::Task(_) | Object::Function(_) => return false,
+            Object::Map(map) => map.0.lock().unwrap().values().cloned().collect(),
+            Object::List(list) => list.0.lock().unwrap().clone(),
+        };
+        depth > 0 && inside.iter().all(|inside| inside.is_plain_within(depth - 1))
     }
 
     /// As plain data. What is none is left out; `None` if that is all of it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{CallError, Importer, Instance, Name, Place, ScriptError, Value};
+use graceful_core::{CallError, Importer, Instance, Lease, Name, Place, ScriptError, Value};
 
 use super::object::Object;
 use super::store::Store;
@@ -88,6 +88,7 @@ impl Room {
                 let data = self.eval(value).await?;
                 self.store.set(&self.vm, key, data)?;
             }
+            Op::Make { key, class } => self.store.set(&self.vm, key, object(class))?,
             Op::Inc { key } => self.store.inc(&self.vm, key)?,
             Op::Push { key, value } => {
                 let data = self.eval(value).await?;
@@ -159,6 +160,7 @@ impl Room {
                     Object::Function(kept) => kept.room.run(&kept.ops).await?.unwrap_or_default(),
                     _ => return Err(ScriptError::runtime(format!("the state has no function at `{key}`"))),
                 },
+                Expr::Method { key, method } => self.method(key, method).await?,
                 Expr::List(parts) => {
                     let mut values = Vec::new();
                     for part in parts {
@@ -173,10 +175,36 @@ impl Room {
         })
     }
 
+    /// Calls a method of the version that the running call sees; a top level sees its own.
+    async fn method(self: &Arc<Self>, key: &str, method: &str) -> Result<Object, ScriptError> {
+        let Object::Map(fields) = self.store.get(&self.vm, key) else {
+            return Err(ScriptError::runtime(format!("the state has no object at `{key}`")));
+        };
+        let class = fields.get(CLASS).to_value().and_then(|class| class.as_str().map(str::to_owned));
+        let room = self.seen().map_err(failed)?.unwrap_or_else(|| self.clone());
+        let found = class.and_then(|class| room.program.methods.get(&(class, method.to_owned())).cloned());
+        match found {
+            Some(body) => Ok(room.run(&body.ops).await?.unwrap_or_default()),
+            None => Err(ScriptError::runtime(format!("the object at `{key}` has no method `{method}`"))),
+        }
+    }
+
+    /// The version of this module that the running call sees.
+    fn seen(&self) -> Result<Option<Arc<Room>>, CallError> {
+        let world = self.vm.world()?;
+        let generation = Lease::current_generation().unwrap_or_else(|| world.gate.live());
+        let staged = self.importer.lock().unwrap().is_some();
+        let seen = world.instance_at(&self.name, generation).filter(|_| !staged);
+        let module = seen.and_then(|instance| instance.module().cloned());
+        let module =
+            module.as_ref().and_then(|module| module.as_any().downcast_ref::<super::module::FakeModule>());
+        Ok(module.map(|module| module.room.clone()))
+    }
+
     /// What `expr` gives, as plain data.
     async fn plain(self: &Arc<Self>, expr: &Expr) -> Result<Value, ScriptError> {
         let data = self.eval(expr).await?;
-        data.to_value().ok_or_else(|| ScriptError::runtime("not plain data"))
+        data.to_value().filter(|_| data.is_plain()).ok_or_else(|| ScriptError::runtime("not plain data"))
     }
 
     fn spawn(self: &Arc<Self>, keep: Option<&str>, forever: bool, body: &[Op]) -> Result<(), ScriptError> {
@@ -202,6 +230,14 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// The entry that says an object's class.
+const CLASS: &str = "class";
+
+/// An object of `class`.
+fn object(class: &str) -> Object {
+    Value::Map([(CLASS.to_owned(), class.into())].into()).into()
 }
 
 /// A failed call as the script that made it sees it.

@@ -51,6 +51,8 @@ pub(crate) struct Program {
     pub(crate) hooks: BTreeMap<String, Body>,
     pub(crate) top: Body,
     pub(crate) functions: BTreeMap<String, Body>,
+    /// Methods, by class and name.
+    pub(crate) methods: BTreeMap<(String, String), Body>,
     pub(crate) values: BTreeMap<String, Value>,
     pub(crate) routes: BTreeMap<String, Body>,
     pub(crate) migrations: Vec<StepText>,
@@ -83,6 +85,9 @@ pub(crate) fn render(script: &Script) -> String {
     }
     section(&mut out, "top", &script.top);
     script.functions.iter().for_each(|(name, ops)| section(&mut out, &format!("function {name}"), ops));
+    for (class, methods) in &script.classes {
+        methods.iter().for_each(|(name, ops)| section(&mut out, &format!("method {class} {name}"), ops));
+    }
     script.routes.iter().for_each(|(name, ops)| section(&mut out, &format!("route {name}"), ops));
     for (name, value) in &script.values {
         line(&mut out, "value", name, &serde_json::to_string(value).unwrap_or_default());
@@ -132,6 +137,7 @@ enum Section {
     Top,
     Hook(String),
     Function(String),
+    Method(String, String),
     Route(String),
     /// A step, and whether it is its way up.
     Step(usize, bool),
@@ -155,6 +161,11 @@ fn head_into(program: &mut Program, line: &str, number: u32) -> Result<Option<Se
         "route" => {
             program.routes.insert(rest.to_owned(), Body::default());
             return Ok(Some(Section::Route(rest.to_owned())));
+        }
+        "method" => {
+            let method = (identifier(name, column)?, identifier(tail, json_column)?);
+            program.methods.insert(method.clone(), Body::default());
+            return Ok(Some(Section::Method(method.0, method.1)));
         }
         "hook" | "function" => {
             let name = identifier(name, column)?;
@@ -197,6 +208,7 @@ fn statement_into(program: &mut Program, section: &Section, line: &str, number: 
         Section::Top => &mut program.top,
         Section::Hook(name) => program.hooks.entry(name.clone()).or_default(),
         Section::Function(name) => program.functions.entry(name.clone()).or_default(),
+        Section::Method(class, name) => program.methods.entry((class.clone(), name.clone())).or_default(),
         Section::Route(name) => program.routes.entry(name.clone()).or_default(),
         Section::Step(at, up) => {
             let step = &mut program.migrations[*at];
@@ -229,6 +241,7 @@ impl Program {
         let steps = self.migrations.iter().flat_map(|step| step.up.iter().chain(&step.down));
         let inner =
             self.hooks.values().chain(self.functions.values()).chain(self.routes.values()).chain(steps);
+        let inner = inner.chain(self.methods.values());
         let bodies = std::iter::once((&self.top, false)).chain(inner.map(|body| (body, true)));
         for (body, deferred) in bodies {
             for (op, line) in body.ops.iter().zip(&body.lines) {

@@ -27,6 +27,11 @@ pub fn kept(key: &str) -> Expr {
     Expr::Kept(key.into())
 }
 
+/// What a method of the object in the state returns.
+pub fn method(key: &str, method: &str) -> Expr {
+    Expr::Method { key: key.into(), method: method.into() }
+}
+
 /// Plain data that a module exports.
 pub fn export(module: &str, name: &str) -> Expr {
     Expr::Export { module: module.into(), name: name.into() }
@@ -40,6 +45,11 @@ pub fn list(parts: impl IntoIterator<Item = Expr>) -> Expr {
 /// Sets an entry of the state.
 pub fn set(key: &str, value: impl Into<Expr>) -> Op {
     Op::Set { key: key.into(), value: value.into() }
+}
+
+/// Puts a new object of a class into the state.
+pub fn make(key: &str, class: &str) -> Op {
+    Op::Make { key: key.into(), class: class.into() }
 }
 
 /// Adds one to an entry of the state.

@@ -1,0 +1,59 @@
+//! Starting, telling and stopping roles, in a reload and outside of one.
+
+mod apply;
+mod letting_go;
+mod start;
+mod stop;
+
+use std::sync::Arc;
+
+use crate::board::Board;
+use crate::changes::Backends;
+use crate::generation::{Instance, World};
+use crate::limits::Limits;
+use crate::role::RoleInfo;
+use crate::source::Name;
+pub(crate) use apply::Apply;
+pub(crate) use letting_go::let_go;
+pub(crate) use stop::Stopped;
+
+/// The roles of one engine, with what is needed to run them.
+pub(crate) struct Crew {
+    pub(crate) world: Arc<World>,
+    pub(crate) board: Board,
+    pub(crate) backends: Arc<Backends>,
+    pub(crate) limits: Limits,
+}
+
+/// A role with the code that runs it.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) role: RoleInfo,
+    pub(crate) instance: Arc<Instance>,
+}
+
+impl Crew {
+    /// The live code of a role.
+    pub(crate) fn member(&self, role: &RoleInfo) -> Option<Member> {
+        let instance = self.world.live(&role.module)?;
+        Some(Member { role: role.clone(), instance })
+    }
+
+    /// The roles that run, each after its dependencies.
+    pub(crate) fn running(&self) -> Vec<Member> {
+        let desk = self.board.desk();
+        let (set, running) = (desk.set.clone(), desk.running.clone());
+        drop(desk);
+        let runs = set.all().iter().filter(|role| running.contains_key(&role.name));
+        runs.filter_map(|role| self.member(role)).collect()
+    }
+
+    /// Notes that a role runs, or that it does not.
+    pub(crate) fn note(&self, role: &str, module: Option<&Name>) {
+        let mut desk = self.board.desk();
+        match module {
+            Some(module) => drop(desk.running.insert(role.to_owned(), module.clone())),
+            None => drop(desk.running.remove(role)),
+        }
+    }
+}
