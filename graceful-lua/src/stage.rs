@@ -160,7 +160,7 @@ impl Txn for LuaTxn {
         let vm = &self.vm;
         vm.free(self.cx.stage_budget, self.cx.drain).await?;
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
-        let prepared = vm.hold(|| {
+        let prepared = vm.hold_soon(self.cx.stage_budget, self.cx.drain, || {
             let open = self.open()?;
             vm.grave.clear(&vm.records, BURIED);
             let ready = self.prepare(&open, &cx, &chunk)?;
@@ -204,7 +204,8 @@ impl Txn for LuaTxn {
                 Err(_) => drop(work()),
             }
         };
-        self.vm.hold(|| self.vm.paused.during(keep));
+        let (most, drain) = (self.cx.stage_budget, self.cx.drain);
+        self.vm.hold_soon(most, drain, || self.vm.paused.during(keep));
     }
 
     fn join(&self, module: &Arc<dyn Module>) {

@@ -12,7 +12,7 @@ use graceful_core::event::Phase;
 use graceful_core::{ReloadOptions, Report, Value};
 use graceful_lua::LuaFunction;
 
-use app::{AREA, App, Naive};
+use app::{AREA, App, Floor, Naive};
 
 const RUNS: usize = 9;
 
@@ -96,6 +96,9 @@ fn everything() {
     let base = timed(naively);
     let of = "naive";
     line("naive: clear package.loaded, require again", base, of, base);
+    let floor = Floor::new(&app.graph, &names);
+    let floor = median((0..RUNS).map(|_| floor.time()).collect());
+    line("floor: their bytecode loaded and run, nothing else", floor, of, base);
     let reloads = kept_in("forced, the texts as they were", &app, naively, |_| app.reload(force()));
     kept_in("every text edited", &app, naively, |run| {
         (0..1_000).for_each(|at| app.edit(at, run + 1));
