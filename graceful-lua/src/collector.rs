@@ -21,6 +21,9 @@ const LITTER: usize = 4 << 20;
 const STEP: Duration = Duration::from_micros(150);
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How long it waits before it begins: until then the old code has been let go of.
+const DELAY: Duration = Duration::from_millis(20);
+
 /// Whether the collector rests, and how much was in use when it began to. Every restart makes Lua begin a
 /// cycle at once, so it is not restarted between two top levels.
 #[derive(Default)]
@@ -71,10 +74,7 @@ impl Vm {
     /// its lock.
     pub(crate) fn tidy_up(self: &Arc<Self>) {
         let collector = &self.collector;
-        let tidy = collector.tidy.load(Ordering::Relaxed);
-        let litter = self.lua.used_memory().saturating_sub(tidy);
-        let is_little = litter < LITTER.max(tidy / 4);
-        if cfg!(feature = "luajit") || is_little {
+        if cfg!(feature = "luajit") || !self.is_littered() {
             return;
         }
         collector.more.store(true, Ordering::Release);
@@ -86,6 +86,11 @@ impl Vm {
         if tidying.spawn(move || collect_all(&vm)).is_err() {
             collector.tidies.store(false, Ordering::Release);
         }
+    }
+
+    fn is_littered(&self) -> bool {
+        let tidy = self.collector.tidy.load(Ordering::Relaxed);
+        self.lua.used_memory().saturating_sub(tidy) > LITTER.max(tidy / 4)
     }
 
     /// Goes on with a cycle of the collector for a moment. Whether it came to its end with nothing left to drop;
@@ -104,9 +109,10 @@ impl Vm {
     }
 }
 
-/// Goes through all of the VM twice: what was dropped while the first cycle was under way is found by the second.
+/// Goes through all of the VM, and once more if what was dropped while the first cycle was under way is still there.
 fn collect_all(vm: &Weak<Vm>) {
     let mut cycles = 0;
+    thread::sleep(DELAY);
     loop {
         thread::sleep(PAUSE);
         let Some(vm) = vm.upgrade() else { return };
@@ -117,7 +123,11 @@ fn collect_all(vm: &Weak<Vm>) {
         if collector.more.swap(false, Ordering::AcqRel) {
             cycles = 0;
         }
-        cycles += vm.collect_some().map_or(2, usize::from);
+        match vm.paused.collecting(|| vm.collect_some()) {
+            Some(true) if cycles == 0 && !vm.is_littered() => cycles = 2,
+            Some(ended) => cycles += usize::from(ended),
+            None => cycles = 2,
+        }
         if cycles >= 2 {
             collector.tidy.store(vm.lua.used_memory(), Ordering::Relaxed);
             collector.tidies.store(false, Ordering::Release);
@@ -129,7 +139,7 @@ fn collect_all(vm: &Weak<Vm>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "luajit")))]
 mod tests {
     use std::time::{Duration, Instant};
 

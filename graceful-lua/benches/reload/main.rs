@@ -118,6 +118,7 @@ fn kept_in(
 ) -> Vec<(Report, Duration)> {
     let (mut base, mut reloads, mut kept, mut longest, mut slices) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
+    let first = app.backend.pauses();
     for run in 0..RUNS {
         base.push(time(&naively));
         let before = app.backend.pauses();
@@ -132,6 +133,8 @@ fn kept_in(
     phases(&reloads, of, base);
     line("  the VM kept from others, in all", median(kept), of, base);
     line("  the VM kept from others, longest at once so far", median(longest), of, base);
+    let collecting = app.backend.pauses().collecting - first.collecting;
+    line("  the VM kept by the collector's steps afterwards", collecting / RUNS as u32, of, base);
     println!("  in {slices} slices");
     reloads
 }
