@@ -18,9 +18,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 
-use crate::backend::{Finalize, StageCx, Txn, TxnCx};
+use crate::backend::{Finalize, Importer, StageCx, Txn, TxnCx};
 use crate::changes::{Backends, Changes, Inputs, next_edges};
-use crate::clock::Clock;
 use crate::error::{Place, ScriptError, ScriptErrorKind};
 use crate::event::EventKind;
 use crate::failure::ReloadErrorKind;
@@ -85,7 +84,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, begun, requests, imported, failure) = Default::default();
+        let requests = Arc::new(Requests::new(world.clock.clone()));
+        let (staged, begun, imported, failure) = Default::default();
         Self { world, generation, intents, txns, staged, begun, requests, imported, budget, failure }
     }
 
@@ -178,7 +178,7 @@ impl Staging {
         let old = load.live.as_ref().and_then(|live| live.version());
         let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
-        let staged = instance.clone();
+        let (staged, importer) = (instance.clone(), self.requests.clone());
         let work = async move {
             // From its first poll on: it may be made ready long before.
             let began = world.clock.now();
@@ -186,7 +186,7 @@ impl Staging {
             let lease = Lease::open_at(&world.gate, name, kind, generation, Some(intents));
             let work = lease.scope(async move { txn.stage(cx).await });
             let work = AssertUnwindSafe(world.watch.over(name, "top level", budget, work)).catch_unwind();
-            let module = match ended(&*world.clock, budget, work).await {
+            let module = match ended(work, || importer.over(&*world.clock, name, budget)).await {
                 Some(Ok(Ok(result))) => result?,
                 Some(Ok(Err(cancelled))) => return Err(ScriptError::runtime(cancelled.to_string())),
                 Some(Err(panic)) => {
@@ -254,14 +254,16 @@ impl Staging {
     }
 }
 
-/// What `work` ends with, unless that takes longer than `budget`. Most ends at once and needs no deadline.
-async fn ended<F: Future>(clock: &dyn Clock, budget: Duration, work: F) -> Option<F::Output> {
-    let (mut work, began) = (pin!(work), clock.now());
+/// What `work` ends with, unless the deadline comes first. Most ends at once and needs none.
+async fn ended<F: Future, D: Future<Output = ()> + Unpin>(
+    work: F,
+    deadline: impl FnOnce() -> D,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
     if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
         return Some(ended);
     }
-    let left = budget.saturating_sub(clock.now().saturating_sub(began));
-    match select(work, clock.sleep(left)).await {
+    match select(work, deadline()).await {
         Either::Left((ended, _)) => Some(ended),
         Either::Right(_) => None,
     }
