@@ -1,11 +1,15 @@
 //! A module's source as data: what a test says of it once, and every language renders.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod asks;
+
+use std::collections::BTreeMap;
 
 use graceful_core::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Expr, Op};
+use crate::op::Op;
+pub use asks::requires_in;
+pub(crate) use asks::takes;
 
 /// A module's source, independent of any language.
 ///
@@ -266,38 +270,5 @@ impl Script {
     /// Whether it speaks to the test's `probe`.
     pub fn uses_probe(&self) -> bool {
         self.uses(|op| matches!(op, Op::Note(_) | Op::Wait { .. } | Op::Reload | Op::Unregister { .. }))
-    }
-}
-
-/// Whether operations look at what their function was given.
-pub(crate) fn takes(ops: &[Op]) -> bool {
-    let arg = |expr: &Expr| match expr {
-        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
-        expr => matches!(expr, Expr::Arg { .. }),
-    };
-    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
-}
-
-/// The modules whose require, with a constant name, stands in `ops`.
-pub fn requires_in(ops: &[Op]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    collect(ops, &mut found);
-    found
-}
-
-fn collect(ops: &[Op], found: &mut BTreeSet<String>) {
-    for op in ops {
-        op.exprs().into_iter().for_each(|expr| collect_expr(expr, found));
-        collect(op.inner(), found);
-    }
-}
-
-fn collect_expr(expr: &Expr, found: &mut BTreeSet<String>) {
-    match expr {
-        Expr::Call { module, dynamic: false, .. } | Expr::Export { module, .. } => {
-            found.insert(module.clone());
-        }
-        Expr::List(parts) => parts.iter().for_each(|part| collect_expr(part, found)),
-        _ => {}
     }
 }
