@@ -1,15 +1,16 @@
 //! A module's source as data: what a test says of it once, and every language renders.
 
-mod asks;
+mod requires;
 
 use std::collections::BTreeMap;
 
 use graceful_core::Value;
 use serde::{Deserialize, Serialize};
 
+pub use requires::requires_in;
+pub(crate) use requires::takes;
+
 use crate::op::Op;
-pub use asks::requires_in;
-pub(crate) use asks::takes;
 
 /// A module's source, independent of any language.
 ///
@@ -33,6 +34,8 @@ pub struct Script {
     pub registers_as: Option<String>,
     /// The options it registers with, `version` among them, hooks apart. Wrong ones too.
     pub options: BTreeMap<String, Value>,
+    /// Its options are computed, so that nobody can find them by reading the source.
+    pub computed: bool,
     /// Its hooks, by the name of the option.
     pub hooks: BTreeMap<String, Vec<Op>>,
     /// The modules it requires while it loads.
@@ -105,6 +108,12 @@ impl Script {
     /// Registers with this option, right or wrong.
     pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Computes its options, so that nobody can find them by reading the source.
+    pub fn computed(mut self) -> Self {
+        self.computed = true;
         self
     }
 

@@ -1,17 +1,8 @@
-//! What operations ask for: the modules they name, and what their function was given.
+//! What operations ask for: modules by a constant name, and what their function was given.
 
 use std::collections::BTreeSet;
 
 use crate::op::{Expr, Op};
-
-/// Whether operations look at what their function was given.
-pub(crate) fn takes(ops: &[Op]) -> bool {
-    let arg = |expr: &Expr| match expr {
-        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
-        expr => matches!(expr, Expr::Arg { .. }),
-    };
-    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
-}
 
 /// The modules whose require, with a constant name, stands in `ops`.
 pub fn requires_in(ops: &[Op]) -> BTreeSet<String> {
@@ -35,4 +26,13 @@ fn collect_expr(expr: &Expr, found: &mut BTreeSet<String>) {
         Expr::List(parts) => parts.iter().for_each(|part| collect_expr(part, found)),
         _ => {}
     }
+}
+
+/// Whether operations look at what their function was given.
+pub(crate) fn takes(ops: &[Op]) -> bool {
+    let arg = |expr: &Expr| match expr {
+        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
+        expr => matches!(expr, Expr::Arg { .. }),
+    };
+    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
 }
