@@ -175,6 +175,9 @@ pub trait Importer: Send + Sync {
         place: Option<Place>,
     ) -> Result<Arc<Instance>, ScriptError>;
 
+    /// Says that `module`'s `init` begins to run while it registers: events tell how long it takes, and whether it fails.
+    fn initialising(&self, module: &Name);
+
     /// Says that `module`'s `init` ran to its end while it registered, which happens only at a start
     /// ([`TxnCx::start`]). If the start fails later, the engine runs `finalize`, dependents first.
     fn initialised(&self, module: &Name, finalize: Finalize);

@@ -26,6 +26,7 @@ use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
+use crate::lifecycle::Hook;
 use crate::module::Module;
 use crate::report::DrainPolicy;
 
@@ -77,7 +78,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, begun, requests, imported, failure) = Default::default();
+        let requests = Requests::new(world.clock.clone());
+        let (staged, begun, imported, failure) = Default::default();
         Self { world, generation, intents, txns, staged, begun, requests, imported, budget, failure }
     }
 
@@ -205,6 +207,10 @@ impl Staging {
 
     fn done(&mut self, changes: &Changes, name: &Name, result: Staged) -> Result<(), ReloadErrorKind> {
         let load = &changes.loads[name];
+        if let Some((took, ended)) = self.requests.took_init(name) {
+            let error = result.as_ref().err().filter(|_| !ended).map(ToString::to_string);
+            self.world.emit(EventKind::HookRan { module: name.clone(), hook: Hook::Init, took, error });
+        }
         let module = result.map_err(|error| {
             // An import that failed is the cause, unless it was caught and something else failed later.
             let import = self.failure.take().filter(|failure| {
