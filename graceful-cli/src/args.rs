@@ -119,8 +119,11 @@ pub struct Reload {
 #[derive(Debug, Args)]
 pub struct Console {
     /// Evaluate this, and nothing from standard input
-    #[arg(long, short, value_name = "LUA", env = "GRACEFUL_EVAL", allow_hyphen_values = true)]
+    #[arg(long, short, value_name = "LINE", env = "GRACEFUL_EVAL", allow_hyphen_values = true)]
     pub eval: Option<String>,
+    /// The language of the lines: lua or rhai; Lua unless the app has none
+    #[arg(long, short, value_name = "LANGUAGE", env = "GRACEFUL_LANGUAGE")]
+    pub language: Option<String>,
     /// How long a line may take before it is cancelled, in seconds
     #[arg(long, value_name = "SECONDS", env = "GRACEFUL_LIMIT", default_value = "10", value_parser = seconds)]
     pub limit: Duration,

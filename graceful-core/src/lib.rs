@@ -79,7 +79,7 @@ pub use lifecycle::{Hook, HookCx, HookError, Hooks, Lifecycle};
 pub use limits::Limits;
 pub use manifest::{CheckpointMode, Export, Manifest};
 pub use migration::{Migration, MigrationCx, MigrationStep, Migrations};
-pub use module::{Checkpoint, Compiled, Draft, Module, Require};
+pub use module::{Checkpoint, Compiled, Declared, Draft, Module, Require};
 pub use native::{Native, NativeBackend, NativeCx, NativeMigration};
 pub use plan::{Action, Plan, Reason, Step};
 pub use report::{DrainPolicy, ModuleReport, OnBusy, Outcome, PhaseTime, ReloadOptions, Report};

@@ -76,7 +76,10 @@ mod error;
 mod steps;
 mod registration;
 // one module
+mod declared;
 mod compile;
+mod session;
+mod linked;
 mod unit;
 mod task;
 mod bind;
@@ -102,6 +105,8 @@ mod own;
 mod options;
 mod shape;
 mod graceful;
+mod show;
+mod console;
 // what the engine calls
 mod stage;
 mod backend;

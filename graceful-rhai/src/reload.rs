@@ -3,12 +3,14 @@
 use graceful_core::{Lease, LeaseKind, ReloadError, ReloadOptions, Report};
 
 use crate::failure::{Thrown, fail};
-use crate::unit::{Runtime, stopped};
+use crate::unit::{Unit, stopped};
 use crate::wait::spawned;
 use crate::{monitor, watch};
 
 /// Runs one reload and waits for it. The caller's lease is pinned to the live generation afterwards.
-pub(crate) fn run(runtime: &Runtime, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
+pub(crate) fn run(unit: &Unit, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
+    unit.session.iter().for_each(|session| session.let_go());
+    let runtime = &unit.runtime;
     let control = runtime.control().map_err(fail)?;
     let world = runtime.world().map_err(fail)?;
     let outcome = monitor::paused(|| {

@@ -25,25 +25,48 @@ pub(super) struct Request {
 }
 
 /// Where top levels ask for modules that the plan did not put before them.
+#[derive(Default)]
 pub(crate) struct Requests {
-    clock: Arc<dyn Clock>,
     /// When each `init` that runs while its module registers began, and how long it took.
     inits: Mutex<BTreeMap<Name, (Duration, Option<Duration>)>>,
     pub(super) queue: Mutex<VecDeque<Request>>,
     pub(super) waker: AtomicWaker,
     pub(super) initialised: Mutex<Vec<(Name, Finalize)>>,
+    /// By module, how its top level waited.
+    waits: Mutex<BTreeMap<Name, Waits>>,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+/// What a top level waited for imports, some of which it may wait for at once.
+#[derive(Default)]
+struct Waits {
+    before: Duration,
+    since: Option<Duration>,
+    now: usize,
 }
 
 impl Requests {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        let (inits, queue, waker, initialised) = Default::default();
-        Arc::new(Self { clock, inits, queue, waker, initialised })
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.as_ref().map(|clock| clock.now()).unwrap_or_default()
     }
 
     /// How long the `init` of `module` took, if it ran while that registered, and whether it came to its end.
     pub(super) fn took_init(&self, module: &Name) -> Option<(Duration, bool)> {
         let (began, took) = self.inits.lock().unwrap().remove(module)?;
-        Some((took.unwrap_or_else(|| self.clock.now().saturating_sub(began)), took.is_some()))
+        Some((took.unwrap_or_else(|| self.now().saturating_sub(began)), took.is_some()))
+    }
+
+    /// From now until the guard drops, `module` waits.
+    fn waits<'a>(&'a self, module: &Name) -> Waiting<'a> {
+        let mut waits = self.waits.lock().unwrap();
+        let entry = waits.entry(module.clone()).or_default();
+        entry.now += 1;
+        entry.since.get_or_insert(self.now());
+        Waiting { requests: self, module: module.clone() }
     }
 
     /// The next request that somebody still waits for.
@@ -58,6 +81,24 @@ impl Requests {
     }
 }
 
+/// A top level waits for an import.
+struct Waiting<'a> {
+    requests: &'a Requests,
+    module: Name,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let now = self.requests.now();
+        let mut waits = self.requests.waits.lock().unwrap();
+        let Some(entry) = waits.get_mut(&self.module) else { return };
+        entry.now -= 1;
+        if entry.now == 0 {
+            entry.before += entry.since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        }
+    }
+}
+
 #[async_trait]
 impl Importer for Requests {
     async fn import(
@@ -66,6 +107,7 @@ impl Importer for Requests {
         name: &Name,
         place: Option<Place>,
     ) -> Result<Arc<Instance>, ScriptError> {
+        let _waits = self.waits(&from.name);
         let (reply, answer) = oneshot::channel();
         let request = Request { from: from.name.clone(), name: name.clone(), place, reply };
         self.queue.lock().unwrap().push_back(request);
@@ -75,12 +117,19 @@ impl Importer for Requests {
     }
 
     fn initialising(&self, module: &Name) {
-        self.inits.lock().unwrap().insert(module.clone(), (self.clock.now(), None));
+        self.inits.lock().unwrap().insert(module.clone(), (self.now(), None));
+    }
+
+    fn waited(&self, module: &Name, now: Duration) -> Duration {
+        let waits = self.waits.lock().unwrap();
+        waits.get(module).map_or(Duration::ZERO, |waits| {
+            waits.before + waits.since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+        })
     }
 
     fn initialised(&self, module: &Name, finalize: Finalize) {
         if let Some((began, took)) = self.inits.lock().unwrap().get_mut(module) {
-            *took = Some(self.clock.now().saturating_sub(*began));
+            *took = Some(self.now().saturating_sub(*began));
         }
         self.initialised.lock().unwrap().push((module.clone(), finalize));
     }
