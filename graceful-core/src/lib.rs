@@ -66,7 +66,7 @@ pub mod show;
 pub use backend::{Backend, Control, Finalize, Importer, Kept, StageCx, Txn, TxnCx};
 pub use call::Handle;
 pub use clock::Clock;
-pub use config::{Config, ConfigChange};
+pub use config::{Config, ConfigChange, Mismatch};
 pub use engine::{Engine, EngineBuilder, Reload};
 pub use error::{CallError, Code, Place, ScriptError};
 pub use event::{Event, EventKind, Observer, Phase, Purpose};

@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Call(CallError),
     /// A reload did not go through.
     Reload(Box<Refused>),
+    /// A function was called wrongly, which is told where that was.
+    Argument(String),
 }
 
 /// Why a reload did not go through.
@@ -35,6 +37,7 @@ impl Failure {
             Failure::Call(CallError::Script(error)) => error.message.clone(),
             Failure::Call(error) => error.to_string(),
             Failure::Reload(refused) => refused.message.clone(),
+            Failure::Argument(message) => message.clone(),
         }
     }
 
@@ -43,6 +46,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error.code(),
             Failure::Reload(refused) => refused.code,
+            Failure::Argument(_) => ScriptError::runtime("").code(),
         }
     }
 
@@ -64,6 +68,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error.is_retryable(),
             Failure::Reload(refused) => refused.retryable,
+            Failure::Argument(_) => false,
         }
     }
 
@@ -72,6 +77,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error,
             Failure::Reload(refused) => CallError::Script(ScriptError::runtime(refused.message)),
+            Failure::Argument(message) => CallError::Script(ScriptError::runtime(message)),
         }
     }
 }
@@ -81,6 +87,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Call(error) => error.fmt(f),
             Failure::Reload(refused) => f.write_str(&refused.message),
+            Failure::Argument(message) => f.write_str(message),
         }
     }
 }
@@ -154,6 +161,6 @@ pub(crate) fn register(engine: &mut Engine) {
 fn reloads(engine: &mut Engine, name: &str, told: fn(&Refused) -> Option<String>) {
     engine.register_get(name, move |failure: &mut Failure| match failure {
         Failure::Reload(refused) => told(refused).map_or(Dynamic::UNIT, Dynamic::from),
-        Failure::Call(_) => Dynamic::UNIT,
+        Failure::Call(_) | Failure::Argument(_) => Dynamic::UNIT,
     });
 }

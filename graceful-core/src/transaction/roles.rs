@@ -79,15 +79,21 @@ impl Transaction {
             // What is wrong with it is told in *validate*.
             let Ok(role) = role else { continue };
             for module in role.dependencies {
-                let (staging, changes) = (self.staging.as_mut(), self.changes.as_mut());
-                let (staging, changes) = (staging.expect("it stages"), changes.expect("a plan was made"));
-                staging.also(&name, &module, inputs, changes).await?;
+                if self.next_instance(&module).is_none() {
+                    self.stage_also(&name, &module, inputs).await?;
+                }
                 if seen.insert(module.clone()) {
                     todo.push(module);
                 }
             }
         }
         Ok(())
+    }
+
+    async fn stage_also(&mut self, by: &Name, module: &Name, inputs: &Inputs) -> Result<(), Failure> {
+        let (staging, changes) = (self.staging.as_mut(), self.changes.as_mut());
+        let (staging, changes) = (staging.expect("it stages"), changes.expect("a plan was made"));
+        staging.also(by, module, inputs, changes).await
     }
 
     /// What a module declares with the new code, if it is there then.
@@ -116,15 +122,24 @@ impl Transaction {
         self.role_changes(&next, &wanted);
         self.roles.next = Some(next);
         self.enter_roles()?;
+        let old = match self.options.candidate {
+            Some(_) => self.engine.crew.board.desk().config.clone().unwrap_or_default(),
+            None => self.roles.conf.clone(),
+        };
         for member in self.roles.start.clone() {
-            let document = self.roles.conf.document().clone();
-            self.role(&member, Callback::ValidateConfig, vec![document.clone(), document]).await?;
+            self.engine.crew.fits(&member.role, &self.roles.conf)?;
+            let args = vec![self.roles.conf.document().clone(), old.document().clone()];
+            self.role(&member, Callback::ValidateConfig, args).await?;
         }
         Ok(())
     }
 
     /// What is going to run: nothing is known of that before the first configuration.
     fn wanted_roles(&mut self, next: &RoleSet) -> Result<Option<Vec<String>>, Failure> {
+        if let Some((config, enabled)) = self.options.candidate.clone().filter(|_| self.options.check) {
+            self.roles.conf = config;
+            return Ok(Some(next.get_enabled_roles(&enabled)?));
+        }
         let desk = self.engine.crew.board.desk();
         if let Some(role) = desk.enabled.0.iter().find(|role| next.get_role(role).is_none()) {
             let module = desk.set.get_role(role).map(|info| info.module.clone()).unwrap_or_default();
@@ -137,11 +152,12 @@ impl Transaction {
 
     /// Which roles stop and which start.
     fn role_changes(&mut self, next: &RoleSet, wanted: &[String]) {
+        let named: BTreeSet<&String> = wanted.iter().collect();
         let crew = self.engine.crew.clone();
         let running = crew.board.desk().running.clone();
         let replaced = self.changes().replaced();
         let stops =
-            |member: &Member| replaced.contains(&member.instance.name) || !wanted.contains(&member.role.name);
+            |member: &Member| replaced.contains(&member.instance.name) || !named.contains(&member.role.name);
         self.roles.stop = crew.running().into_iter().rev().filter(stops).collect();
         let ahead = Generation(self.base.0 + 1);
         for role in wanted.iter().filter_map(|name| next.get_role(name)) {

@@ -231,6 +231,12 @@ macro_rules! conformance {
                 call_03_requests_wait_while_roles_are_down,
                 frb_03_tasks_end_unless_they_are_kept,
                 shut_01_roles_stop_before_modules_are_finalized;
+            resist: sm_03_a_stop_that_never_returns_holds_up_nothing,
+                sm_03_a_stop_that_spins_is_stopped,
+                cfg_02_an_init_that_spins_is_stopped,
+                scope_02_a_roles_task_that_swallows_cancellation_ends,
+                frb_03_globals_are_kept_by_owner_and_name,
+                sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }
     };
 }
