@@ -27,6 +27,7 @@ use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
+use crate::lifecycle::Hook;
 use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
@@ -218,6 +219,15 @@ impl Staging {
         old: Option<Version>,
         result: Staged,
     ) -> Result<(), ReloadErrorKind> {
+        if let Some((took, ended)) = self.requests.took_init(&instance.name) {
+            let error = result.as_ref().err().filter(|_| !ended).map(ToString::to_string);
+            self.world.emit(EventKind::HookRan {
+                module: instance.name.clone(),
+                hook: Hook::Init,
+                took,
+                error,
+            });
+        }
         result.map_err(|error| {
             // An import that failed is the cause, unless it was caught and something else failed later.
             let import = self.failure.take().filter(|failure| {

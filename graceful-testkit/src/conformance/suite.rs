@@ -179,6 +179,7 @@ macro_rules! conformance {
                 obs_01_every_step_is_one_event_in_order,
                 obs_01_steps_of_a_reload_carry_its_number,
                 obs_01_what_takes_time_says_how_long,
+                obs_01_init_at_a_start_is_told_with_its_time_and_its_failure,
                 obs_02_the_status_counts_calls_that_wait_and_how_old_states_are,
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
