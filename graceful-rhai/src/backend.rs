@@ -12,7 +12,7 @@ use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
     channel, class, clock, compile, cond, failure, fiber, graceful, http, limits::Limits, log, progress,
-    registration, semver, state,
+    registration, roles, semver, service, state,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -92,6 +92,8 @@ impl RhaiBuilder {
         registration::register(&mut engine);
         state::register(&mut engine);
         class::register(&mut engine);
+        service::register(&mut engine);
+        roles::register(&mut engine);
         cond::register(&mut engine);
         channel::register(&mut engine);
         fiber::register(&mut engine);

@@ -91,6 +91,7 @@ mod link;
 mod module;
 mod reload;
 mod import;
+mod service;
 mod class;
 // what scripts call
 mod register;
@@ -101,6 +102,7 @@ mod clock;
 mod own;
 mod options;
 mod shape;
+mod roles;
 mod graceful;
 // what the engine calls
 mod stage;

@@ -1,5 +1,6 @@
 //! A reload that a script asks for: in a task of its own, while the caller is parked.
 
+use futures_util::future::BoxFuture;
 use graceful_core::{Lease, LeaseKind, ReloadError, ReloadOptions, Report};
 
 use crate::failure::{Thrown, fail};
@@ -10,10 +11,15 @@ use crate::{monitor, watch};
 /// Runs one reload and waits for it. The caller's lease is pinned to the live generation afterwards.
 pub(crate) fn run(runtime: &Runtime, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
     let control = runtime.control().map_err(fail)?;
+    parked(runtime, control.reload(options))
+}
+
+/// Waits for what may need a reload to end first.
+pub(crate) fn parked<T: Send + 'static>(runtime: &Runtime, work: BoxFuture<'static, T>) -> Thrown<T> {
     let world = runtime.world().map_err(fail)?;
     let outcome = monitor::paused(|| {
         let _parked = Parked::now();
-        spawned(&*world.clock, control.reload(options))
+        spawned(&*world.clock, work)
     });
     outcome.map_err(stopped)
 }
