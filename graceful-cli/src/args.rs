@@ -88,9 +88,9 @@ pub struct Ask {
     /// The admin socket, instead of the app's own
     #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN")]
     pub admin: Option<PathBuf>,
-    /// How long to wait for the answer, in seconds
-    #[arg(long, value_name = "SECONDS", env = "GRACEFUL_TIMEOUT", default_value = "60", value_parser = seconds)]
-    pub timeout: Duration,
+    /// How long to wait for the answer, in seconds; 60 unless set
+    #[arg(long, value_name = "SECONDS", env = "GRACEFUL_TIMEOUT", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     #[command(flatten)]
     pub voice: Voice,
 }
@@ -119,13 +119,20 @@ pub struct Reload {
 #[derive(Debug, Args)]
 pub struct Console {
     /// Evaluate this, and nothing from standard input
-    #[arg(long, short, value_name = "LUA", env = "GRACEFUL_EVAL")]
+    #[arg(long, short, value_name = "LUA", env = "GRACEFUL_EVAL", allow_hyphen_values = true)]
     pub eval: Option<String>,
     /// How long a line may take before it is cancelled, in seconds
     #[arg(long, value_name = "SECONDS", env = "GRACEFUL_LIMIT", default_value = "10", value_parser = seconds)]
     pub limit: Duration,
     #[command(flatten)]
     pub ask: Ask,
+}
+
+impl Ask {
+    /// How long to wait for the answer: what was asked for, or else a minute, or `least` where that is more.
+    pub fn patience(&self, least: Duration) -> Duration {
+        self.timeout.unwrap_or_else(|| Duration::from_secs(60).max(least))
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

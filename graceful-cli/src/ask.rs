@@ -1,6 +1,7 @@
 //! `plan`, `reload` and `status`: asks the running host through its admin socket.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use graceful_host::wire::ReloadRequest;
 use graceful_host::{AdminClient, AdminError, admin_path, app_folder};
@@ -21,7 +22,11 @@ impl From<&Ask> for Asked {
     fn from(ask: &Ask) -> Self {
         let folder = app_folder(&ask.app);
         let path = ask.admin.clone().unwrap_or_else(|| admin_path(&folder));
-        Self { folder, client: AdminClient::new(path, ask.timeout), voice: (&ask.voice).into() }
+        Self {
+            folder,
+            client: AdminClient::new(path, ask.patience(Duration::ZERO)),
+            voice: (&ask.voice).into(),
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub async fn run(console: &Console) -> Exit {
     let voice = Voice::from(&console.ask.voice);
     let folder = app_folder(&console.ask.app);
     let path = console.ask.admin.clone().unwrap_or_else(|| admin_path(&folder));
-    let client = AdminClient::new(path, console.ask.timeout.max(console.limit + ANSWER));
-    let limit_ms = u64::try_from(console.limit.as_millis()).ok();
+    let patience = console.ask.patience(console.limit + ANSWER);
+    let client = AdminClient::new(path, patience);
+    // A line that nobody waits for any more is cancelled.
+    let limit_ms = u64::try_from(console.limit.min(patience).as_millis()).ok();
     let interactive = console.eval.is_none() && std::io::stdin().is_terminal();
     let mut lines = Lines { given: console.eval.clone(), interactive };
     if interactive {

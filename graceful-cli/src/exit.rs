@@ -38,7 +38,12 @@ impl From<&AdminError> for Exit {
 }
 
 impl From<&HostError> for Exit {
-    fn from(_: &HostError) -> Self {
-        Exit::Failed
+    /// What a start is refused for is refused by `check` as well, and with the same code.
+    fn from(error: &HostError) -> Self {
+        match error {
+            HostError::Manifest(_) => Exit::Refused,
+            HostError::Start(failure) => Exit::from(&**failure),
+            _ => Exit::Failed,
+        }
     }
 }

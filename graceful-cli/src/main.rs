@@ -18,7 +18,10 @@ use exit::Exit;
 fn main() {
     let cli = Cli::parse();
     log(&cli.command);
-    let exit = match tokio::runtime::Runtime::new() {
+    // Not one for each processor only: code that cannot be interrupted keeps one for as long as it likes.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let exit = match runtime {
         Ok(runtime) => {
             let exit = runtime.block_on(run(&cli.command));
             // A task that does not end must not keep the process.

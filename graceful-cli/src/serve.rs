@@ -32,19 +32,25 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
         let after_failure = failed.swap(result.is_err(), Ordering::Relaxed);
         // A file that was touched, or put back before anybody looked, is not worth a line.
         let silent = cause == Cause::Watch && !after_failure;
-        if !(silent && result.as_ref().is_ok_and(|summary| summary.outcome == "unchanged")) {
+        if !(silent && result.as_ref().is_ok_and(says_nothing)) {
             reloaded(voice, &told, dev, result);
         }
     }));
     match served(&folder, options, voice).await {
         Ok(true) => Exit::Ok,
         Ok(false) => Exit::Failed,
-        Err(HostError::Start(_)) => Exit::Failed,
         Err(error) => {
-            refuse(&error, voice);
+            // What a start failed with was told when it did.
+            if !matches!(error, HostError::Start(_)) {
+                refuse(&error, voice);
+            }
             Exit::from(&error)
         }
     }
+}
+
+fn says_nothing(summary: &Summary) -> bool {
+    summary.outcome == "unchanged" && summary.warnings.is_empty()
 }
 
 async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<bool, HostError> {
@@ -52,9 +58,7 @@ async fn served(folder: &Path, options: HostOptions, voice: Voice) -> Result<boo
     let signals = Signals::listen(PATIENCE, at_once).await;
     let signals = signals.map_err(|error| HostError::Setting(format!("signals: {error}")))?;
     let host = Host::open(folder, options)?;
-    let running = host.start().await?;
-    ready(&running, voice);
-    Ok(running.until(signals).await)
+    host.serve(signals, |running| ready(running, voice)).await
 }
 
 fn ready(running: &Running, voice: Voice) {
@@ -110,7 +114,7 @@ pub async fn check(check: &Check) -> Exit {
         Ok(reply) => reply,
         Err(error) => {
             refuse(&error, voice);
-            return if matches!(error, HostError::Manifest(_)) { Exit::Refused } else { Exit::from(&error) };
+            return Exit::from(&error);
         }
     };
     if voice.json || reply.failure.is_none() {

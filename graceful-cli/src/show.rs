@@ -68,6 +68,9 @@ pub fn status(status: &StatusReply) -> String {
         }
     };
     let _ = writeln!(text, "{}, generation {}, {last}", status.state, status.generation);
+    for kept in &status.kept {
+        let _ = writeln!(text, "{}: {}", kept.backend, kept.message);
+    }
     let rows = status.modules.iter().map(|module| {
         let version = module.version.clone().unwrap_or_else(|| "-".to_owned());
         let counts = [module.generation, module.in_flight as u64, module.tasks as u64];

@@ -35,10 +35,11 @@ pub fn render(failure: &Failure, folder: Option<&Path>, paint: Paint) -> String 
         let margin = " ".repeat(number.len());
         let _ = writeln!(text, "{margin}{} {shown}", paint.frame("-->"));
         if let Some(line) = &failure.source_line {
+            let (line, column) = window(line, place.column);
             let bar = paint.frame("|");
             let _ = writeln!(text, "{margin} {bar}");
             let _ = writeln!(text, "{} {bar} {line}", paint.frame(&number));
-            let _ = writeln!(text, "{margin} {bar} {}", paint.error(&mark(line, place.column)));
+            let _ = writeln!(text, "{margin} {bar} {}", paint.error(&mark(&line, column)));
         }
     }
     let note = |text: &mut String, note: &str| {
@@ -51,6 +52,24 @@ pub fn render(failure: &Failure, folder: Option<&Path>, paint: Paint) -> String 
         note(&mut text, &said);
     }
     text
+}
+
+/// How much of a line is shown.
+const WIDTH: usize = 160;
+
+/// The part of a long line that `column` is in, and the column in that part.
+fn window(line: &str, column: Option<u32>) -> (String, Option<u32>) {
+    let length = line.chars().count();
+    if length <= WIDTH {
+        return (line.to_owned(), column);
+    }
+    let at = column.map_or(0, |column| column.saturating_sub(1) as usize);
+    let first = at.saturating_sub(WIDTH / 2).min(length - WIDTH);
+    let shown: String = line.chars().skip(first).take(WIDTH).collect();
+    let (before, after) =
+        (if first > 0 { "..." } else { "" }, if first + WIDTH < length { "..." } else { "" });
+    let moved = column.map(|_| (at - first + before.len() + 1) as u32);
+    (format!("{before}{shown}{after}"), moved)
 }
 
 /// What stands under the line: a caret at the column, or a line under all of it where no column is known.
@@ -102,6 +121,18 @@ mod tests {
                         12 | \tlocal tea = }\n   | \t           ^\n  = refused in plan, nothing was touched; \
                         generation 3 serves\n";
         assert_eq!(render(&failed, None, Paint(false)), expected);
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_with_the_error_is_shown() {
+        let line = format!("{}local x = }}{}", "a".repeat(400), "b".repeat(400));
+        let place = r#"{"place":{"file":"web.lua","line":1,"column":411},"source_line":"LINE"}"#;
+        let text = render(&failure(&place.replace("LINE", &line)), None, Paint(false));
+        let shown: Vec<&str> = text.lines().filter(|line| line.contains("| ")).collect();
+        assert!(shown[0].starts_with("1 | ...aaa") && shown[0].ends_with("bbb..."), "{text}");
+        assert!(shown.iter().all(|line| line.len() < 200), "{text}");
+        let caret = shown[1].find('^').unwrap();
+        assert_eq!(&shown[0][caret..=caret], "}", "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a language brings: compile, stage, commit.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use futures_util::future::BoxFuture;
 use crate::asked::roles::{Answer, Function};
 use crate::error::{CallError, Place, ScriptError};
 use crate::failure::ReloadError;
-use crate::gate::Generation;
+use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
@@ -38,6 +39,12 @@ pub trait Backend: Send + Sync {
     /// watch all the time stops those that spin.
     fn cancelling(&self) {}
 
+    /// The code that has kept the interpreter for longest without giving it back, where modules share one. Asked from
+    /// any thread, while that code runs: must not wait for it. The default has none.
+    fn kept(&self) -> Option<Kept> {
+        None
+    }
+
     /// Parses one source. Pure: no effect on any module, any thread, no VM lock.
     ///
     /// # Errors
@@ -60,6 +67,28 @@ pub trait Backend: Send + Sync {
     /// What the line failed with.
     async fn evaluate(&self, _line: &str, _limit: Duration) -> Result<Vec<String>, CallError> {
         Err(CallError::Script(ScriptError::runtime(format!("{} has no console", self.name()))))
+    }
+}
+
+/// Code that keeps an interpreter which others wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// What the code runs as, and in which module: `None` if nobody knows.
+    pub by: Option<(LeaseKind, Name)>,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.by {
+            None => f.write_str("the host")?,
+            Some((LeaseKind::Task, module)) => write!(f, "a task of `{module}`")?,
+            Some((LeaseKind::Hook, module)) => write!(f, "a hook of `{module}`")?,
+            Some((LeaseKind::Stage, module)) => write!(f, "the top level of `{module}`")?,
+            Some((LeaseKind::Call | LeaseKind::Nested, module)) => write!(f, "a call into `{module}`")?,
+        }
+        write!(f, " has kept the interpreter for {:.1?}", self.lasts)
     }
 }
 

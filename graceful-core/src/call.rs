@@ -235,7 +235,8 @@ impl Control for Inner {
         &self.world
     }
 
-    fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>> {
+    fn reload(&self, mut options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>> {
+        options.by = Lease::current().map(|lease| lease.root().clone());
         match self.me() {
             Some(engine) => Box::pin(engine.reload(options)),
             None => Box::pin(std::future::pending()),

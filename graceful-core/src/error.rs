@@ -94,10 +94,29 @@ pub struct ScriptError {
     pub traceback: Option<String>,
 }
 
+/// Generated sources have lines, and interpreters messages about them, that are of no use to anybody.
+const LONGEST_LINE: usize = 1000;
+const LONGEST_MESSAGE: usize = 10_000;
+
+fn no_longer_than(most: usize, mut text: String) -> String {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}
+
 impl ScriptError {
     /// A failure of `kind` with no place yet.
     pub fn new(kind: ScriptErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None, source_line: None, traceback: None }
+        Self {
+            kind,
+            message: no_longer_than(LONGEST_MESSAGE, message.into()),
+            place: None,
+            source_line: None,
+            traceback: None,
+        }
     }
 
     /// A thrown error.
@@ -111,12 +130,14 @@ impl ScriptError {
         self
     }
 
-    /// Fills in the text of the failing line from the source it came from.
+    /// Fills in the text of the failing line from the source it came from, unless that is one that nobody reads.
     pub fn with_source(mut self, text: &[u8]) -> Self {
         let line = self.place.as_ref().and_then(|p| p.line);
         if let Some(line) = line {
-            let text = String::from_utf8_lossy(text);
-            self.source_line = text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned);
+            let text = text.strip_suffix(b"\n").unwrap_or(text);
+            let found = text.split(|byte| *byte == b'\n').nth(line.saturating_sub(1) as usize);
+            let found = found.filter(|line| line.len() <= LONGEST_LINE).map(String::from_utf8_lossy);
+            self.source_line = found.map(|line| line.trim_end_matches('\r').to_owned());
         }
         self
     }

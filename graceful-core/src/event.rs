@@ -255,8 +255,12 @@ pub enum EventKind {
         generation: u64,
         /// What it was asked for: a check or a load that failed leaves nothing to be mended in what is live.
         purpose: Purpose,
+        /// The module whose code asked for it, if a script did; `console` for a line that a person typed.
+        by: Option<Name>,
         /// The code of the error, if it failed.
         code: Option<String>,
+        /// The error in words, with its causes.
+        message: Option<String>,
         /// How long it took.
         took: Duration,
     },

@@ -81,6 +81,8 @@ pub enum ReloadErrorKind {
         hook: Hook,
         /// How long it may run.
         budget: Duration,
+        /// Where it was then, if that is known.
+        place: Option<Place>,
     },
     /// A step of a migration failed.
     #[error("migration {step} of module `{module}` failed: {message}")]
@@ -103,6 +105,8 @@ pub enum ReloadErrorKind {
         step: Box<MigrationStep>,
         /// How long it may run.
         budget: Duration,
+        /// Where it was then, if that is known.
+        place: Option<Place>,
     },
     /// Migrations are declared, and none leads from the live version to the new one.
     #[error("no migration takes module `{module}` from {} to {}; declared: {declared}", .step.from, .step.to)]
@@ -202,7 +206,9 @@ pub enum ReloadErrorKind {
     #[error("the engine is shut down")]
     Stopped,
     /// Code of a module keeps its thread, and nothing can interrupt it.
-    #[error("the {what} of module `{module}` runs code that cannot be interrupted, for {lasts:.1?} now")]
+    #[error(
+        "the {what} of module `{module}` runs code that cannot be interrupted: given up after {lasts:.1?}"
+    )]
     Hung {
         /// The module.
         module: Name,

@@ -66,6 +66,18 @@ pub struct LeaseRecord {
     pub cancel: Arc<Cancel>,
 }
 
+impl fmt::Display for LeaseRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            LeaseKind::Call | LeaseKind::Nested => "call",
+            LeaseKind::Task => "task",
+            LeaseKind::Hook => "hook",
+            LeaseKind::Stage => "top level",
+        };
+        write!(f, "{kind} in {} (generation {})", self.root, self.generation)
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     shut: BTreeSet<Name>,

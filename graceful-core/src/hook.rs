@@ -23,7 +23,7 @@ pub(crate) enum HookFailure {
     #[error("{0}")]
     Failed(HookError),
     #[error("it ran longer than {0:?}")]
-    Late(Duration),
+    Late(Duration, Option<Place>),
 }
 
 impl HookFailure {
@@ -32,7 +32,7 @@ impl HookFailure {
         use crate::failure::ReloadErrorKind::{Hook as Failed, HookTimeout};
         let module = module.clone();
         match self {
-            HookFailure::Late(budget) => HookTimeout { module, hook, budget },
+            HookFailure::Late(budget, place) => HookTimeout { module, hook, budget, place },
             HookFailure::Failed(HookError { message, place, .. }) => Failed { module, hook, message, place },
         }
     }
@@ -40,7 +40,7 @@ impl HookFailure {
     fn place(&self) -> Option<&Place> {
         match self {
             HookFailure::Failed(error) => error.place.as_ref(),
-            HookFailure::Late(_) => None,
+            HookFailure::Late(_, place) => place.as_ref(),
         }
     }
 }
@@ -80,7 +80,7 @@ impl HookRun<'_> {
         let watched = world.watch.over(&instance.name, hook.as_str(), budget, flat);
         let result = bounded(world, budget, watched).await;
         let late = |error: HookError| {
-            if error.timeout { HookFailure::Late(budget) } else { HookFailure::Failed(error) }
+            if error.timeout { HookFailure::Late(budget, error.place) } else { HookFailure::Failed(error) }
         };
         let result = result.map_err(late);
         let took = world.clock.now().saturating_sub(started);

@@ -183,14 +183,19 @@ impl Lease {
 
     /// Whether it or one it is nested in entered one of `modules`.
     fn entered_one_of(&self, modules: &BTreeSet<Name>) -> bool {
-        let above = || self.0.parent.as_ref().is_some_and(|parent| parent.entered_one_of(modules));
-        modules.contains(&self.0.root) || above()
+        let parent = self.0.parent.as_ref();
+        modules.contains(&self.0.root) || parent.is_some_and(|parent| parent.entered_one_of(modules))
     }
 
     /// Cancels the call: its future ends with [`CallError::Cancelled`] at its next poll; code that spins
     /// must look at [`Lease::is_cancelled`].
     pub fn cancel(&self) {
         self.0.cancel.cancel();
+    }
+
+    /// How it is cancelled.
+    pub fn cancellation(&self) -> &Cancel {
+        &self.0.cancel
     }
 
     /// Whether it was cancelled.
@@ -202,7 +207,7 @@ impl Lease {
     fn cancelled(&self) -> CallError {
         let above = std::iter::successors(self.0.parent.as_ref(), |lease| lease.0.parent.as_ref());
         above.for_each(|lease| lease.0.told.store(true, Ordering::Release));
-        CallError::Cancelled { module: self.root().to_string() }
+        self.0.cancel.overrun().unwrap_or_else(|| CallError::Cancelled { module: self.root().to_string() })
     }
 
     /// Makes this the thread's current lease until the guard drops.

@@ -63,7 +63,7 @@ pub mod call;
 pub mod instance;
 pub mod show;
 
-pub use backend::{Backend, Control, Finalize, Importer, StageCx, Txn, TxnCx};
+pub use backend::{Backend, Control, Finalize, Importer, Kept, StageCx, Txn, TxnCx};
 pub use call::Handle;
 pub use clock::Clock;
 pub use config::{Config, ConfigChange};

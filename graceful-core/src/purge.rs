@@ -17,7 +17,7 @@ impl World {
     /// that would not end.
     pub fn holders(&self, old: &Arc<Instance>) -> Vec<String> {
         let calls = self.gate.leases().into_iter().filter(|lease| self.holds(lease, old));
-        let calls = calls.map(|lease| named(&lease));
+        let calls = calls.map(|lease| lease.to_string());
         let resources = old.scope.resources().into_iter();
         calls.chain(resources.map(|left| format!("{} {}", left.kind(), left.key()))).collect()
     }
@@ -29,7 +29,7 @@ impl World {
             return holders;
         }
         let leases = self.gate.leases().into_iter().filter(|lease| self.may_come(lease, old));
-        leases.map(|lease| named(&lease)).collect()
+        leases.map(|lease| lease.to_string()).collect()
     }
 
     /// Whether `lease` may still reach `old`: it is pinned to a generation that sees it, and the module it
@@ -146,14 +146,4 @@ impl World {
         drop((removed, dropped, free));
         held.len()
     }
-}
-
-fn named(lease: &LeaseRecord) -> String {
-    let kind = match lease.kind {
-        LeaseKind::Call | LeaseKind::Nested => "call",
-        LeaseKind::Task => "task",
-        LeaseKind::Hook => "hook",
-        LeaseKind::Stage => "top level",
-    };
-    format!("{kind} in {} (generation {})", lease.root, lease.generation)
 }

@@ -61,6 +61,8 @@ pub struct ReloadOptions {
     /// Goes as far as *validate* and then back: says whether the reload would be refused, and touches nothing
     /// live. At a start an `init` that ran while its module registered is undone by its `finalize`.
     pub check: bool,
+    /// The module whose code asks, if a script does: events say so.
+    pub by: Option<Name>,
     /// Goes on past a `before_reload` of the live code that fails: that module's state is put back to what it
     /// was before the hook, and the report has a warning. Without it such a hook stops every reload of its
     /// module, for an edit does not replace the code that runs.

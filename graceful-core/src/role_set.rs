@@ -207,3 +207,6 @@ impl RoleSet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

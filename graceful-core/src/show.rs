@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::backend::Kept;
 use crate::engine::Engine;
 use crate::gate::{LeaseKind, LeaseRecord};
 use crate::generation::{Instance, World};
-use crate::status::{Held, Leak, ModuleStatus, Status};
+use crate::status::{Held, KeptStatus, Leak, ModuleStatus, Status};
+
+/// Code that keeps an interpreter for longer than this is shown.
+const KEPT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// What the engine shows of itself.
@@ -28,9 +33,25 @@ impl Engine {
             calls_held: world.gate.waited(),
             modules,
             leaks,
+            kept: self.kept(KEPT).into_iter().map(|(backend, kept)| shown(backend, &kept)).collect(),
             last_reload,
         }
     }
+}
+
+impl Engine {
+    /// Code that has kept the interpreter of a backend for longer than `most`, with that backend's name. Where that is
+    /// longer than any limit on calls, top levels and hooks, it is code that nothing interrupts.
+    pub fn kept(&self, most: Duration) -> Vec<(String, Kept)> {
+        let kept = self.0.backends.iter().filter_map(|(name, backend)| Some((name.clone(), backend.kept()?)));
+        kept.filter(|(_, kept)| kept.lasts > most).collect()
+    }
+}
+
+fn shown(backend: String, kept: &Kept) -> KeptStatus {
+    let module = kept.by.as_ref().map(|(_, module)| module.to_string());
+    let lasts_ms = kept.lasts.as_millis().try_into().unwrap_or(u64::MAX);
+    KeptStatus { backend, module, lasts_ms, message: kept.to_string() }
 }
 
 fn module(

@@ -93,6 +93,21 @@ pub struct Status {
     pub modules: Vec<ModuleStatus>,
     /// Old generations that outlive their reload, and what holds each.
     pub leaks: Vec<Leak>,
+    /// Code that has kept an interpreter from everybody else for more than a second.
+    pub kept: Vec<KeptStatus>,
     /// How the last reload ended.
     pub last_reload: Option<LastReload>,
+}
+
+/// Code that keeps an interpreter which others wait for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptStatus {
+    /// The backend whose interpreter it is.
+    pub backend: String,
+    /// The module whose code it is, if that is known.
+    pub module: Option<String>,
+    /// For how long, in milliseconds.
+    pub lasts_ms: u64,
+    /// The same in words.
+    pub message: String,
 }

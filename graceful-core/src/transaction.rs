@@ -129,15 +129,15 @@ impl Transaction {
             Err(failure) => Err(self.back(failure).await),
         };
         self.end_phase(result.is_ok());
-        let (outcome, code) = match &result {
-            Ok(report) => (report.outcome, None),
-            Err(error) => (error.report.outcome, Some(error.code().to_string())),
+        let (outcome, code, message) = match &result {
+            Ok(report) => (report.outcome, None, None),
+            Err(error) => (error.report.outcome, Some(error.code().to_string()), Some(error.explain())),
         };
         let generation = self.world.gate.live().0;
         let took = self.world.clock.now().saturating_sub(self.started);
         let outcome = outcome.as_str().to_owned();
-        let purpose = self.options.purpose();
-        self.world.emit(EventKind::ReloadEnded { outcome, generation, purpose, code, took });
+        let (purpose, by) = (self.options.purpose(), self.options.by.clone());
+        self.world.emit(EventKind::ReloadEnded { outcome, generation, purpose, by, code, message, took });
         result
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use graceful_core::{Backend, Engine};
 use graceful_lua::LuaBackend;
@@ -18,19 +17,16 @@ use crate::settings;
 use crate::sources::DirSources;
 use crate::topics::{EVENTS, Topics};
 
-/// How much longer than a top level or a hook Lua code may keep its virtual machine where the manifest does not
-/// say: those are stopped by their own limits, which say so.
-const LONGER: Duration = Duration::from_millis(500);
-
 pub(crate) fn engine(
     root: &Path,
     app: &App,
     options: &HostOptions,
     topics: &Arc<Topics>,
+    clock: &Arc<TokioClock>,
 ) -> Result<(Engine, DirSources), HostError> {
     let backends = backends(app)?;
     let sources = DirSources::new(root, backends.iter().map(|backend| &**backend));
-    let mut builder = Engine::builder(Arc::new(TokioClock::new()))
+    let mut builder = Engine::builder(clock.clone())
         .sources(Arc::new(sources.clone()))
         .limits(settings::limits(&app.reload))
         .identity(ROUTE, same_route)
@@ -63,9 +59,7 @@ fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
 }
 
 fn lua(language: &BackendSettings, app: &App) -> Result<LuaBackend, HostError> {
-    let limits = settings::limits(&app.reload);
-    let turn = app.limits.turn.unwrap_or(limits.stage.max(limits.hook) + LONGER);
-    let mut builder = LuaBackend::builder().turn_limit(turn);
+    let mut builder = LuaBackend::builder().turn_limit(settings::turn(app));
     if let Some(names) = &language.libraries {
         builder = builder.libs(libraries(names)?);
     }

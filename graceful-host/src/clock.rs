@@ -1,5 +1,6 @@
 //! Time and tasks for the engine, from tokio.
 
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -8,7 +9,7 @@ use tokio::runtime::Handle;
 
 /// Tokio's time and tasks. Made inside a runtime; usable from any thread afterwards.
 pub struct TokioClock {
-    runtime: Handle,
+    runtime: RwLock<Handle>,
     start: Instant,
 }
 
@@ -18,7 +19,16 @@ impl TokioClock {
     /// # Panics
     /// Outside of a runtime.
     pub fn new() -> Self {
-        Self { runtime: Handle::current(), start: Instant::now() }
+        Self { runtime: RwLock::new(Handle::current()), start: Instant::now() }
+    }
+
+    /// What begins from now on does so in `runtime`; returns where it did before.
+    pub(crate) fn move_to(&self, runtime: Handle) -> Handle {
+        std::mem::replace(&mut *self.runtime.write().unwrap_or_else(PoisonError::into_inner), runtime)
+    }
+
+    fn runtime(&self) -> Handle {
+        self.runtime.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -34,7 +44,7 @@ impl Clock for TokioClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let runtime = self.runtime.clone();
+        let runtime = self.runtime();
         // The timer is made at the first poll, inside the runtime: a caller may stand outside of it.
         Box::pin(async move {
             let sleep = {
@@ -46,11 +56,11 @@ impl Clock for TokioClock {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.runtime.spawn(task);
+        self.runtime().spawn(task);
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
-        let task = self.runtime.spawn_blocking(work);
+        let task = self.runtime().spawn_blocking(work);
         Box::pin(async move {
             if let Err(error) = task.await
                 && let Ok(panic) = error.try_into_panic()

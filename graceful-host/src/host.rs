@@ -1,21 +1,22 @@
 //! One app, opened: its engine, its manifest, and the reloads that anybody asks for.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use graceful_core::{Engine, Event, EventKind, Observer, ReloadOptions, ShutdownOptions, ShutdownReport};
+use graceful_core::{Engine, Event, EventKind, Observer, ShutdownOptions, ShutdownReport};
 use tokio::runtime::Handle;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, MANIFEST, ManifestError};
+use crate::app::{App, ManifestError};
+use crate::assemble;
+use crate::clock::TokioClock;
 use crate::metrics::Metrics;
-use crate::options::{Cause, HostOptions};
+use crate::options::HostOptions;
 use crate::sources::DirSources;
 use crate::topics::Topics;
-use crate::wire::{Failure, PlanReply, StatusReply, Summary};
-use crate::{assemble, settings};
+use crate::wire::{Failure, StatusReply};
 
 /// How many engine events a reader of the admin socket may lag behind.
 const EVENT_BACKLOG: usize = 4096;
@@ -82,15 +83,18 @@ pub(crate) struct Inner {
     pub(crate) events: broadcast::Sender<Arc<Event>>,
     metrics: Arc<Metrics>,
     /// The manifest that the live generation was loaded by.
-    app: Mutex<Arc<App>>,
+    pub(crate) app: Mutex<Arc<App>>,
     /// A manifest is applied by one reload at a time.
-    turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// Where reloads run, whoever asks for them.
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     /// The last reload failed, so what is on disk is not what is live.
-    behind: AtomicBool,
+    pub(crate) behind: AtomicBool,
     /// The engine shuts down, whoever asked for it.
     pub(crate) ending: CancellationToken,
+    pub(crate) clock: Arc<TokioClock>,
+    /// What code keeps an interpreter although it was cancelled, in words.
+    pub(crate) kept: watch::Sender<Option<String>>,
 }
 
 struct Broadcast(broadcast::Sender<Arc<Event>>, CancellationToken);
@@ -100,6 +104,17 @@ impl Observer for Broadcast {
         tracing::debug!(target: "graceful::reload", reload = event.reload, "{:?}", event.kind);
         match &event.kind {
             EventKind::ShutdownStarted => self.1.cancel(),
+            EventKind::ReloadEnded { outcome, generation, by: Some(by), took, message, .. }
+                if outcome != "unchanged" =>
+            {
+                let (asked, took) = (format!("a reload that {by} asked for"), took.as_secs_f64() * 1e3);
+                match message {
+                    None => tracing::info!("{asked} {outcome}, generation {generation} ({took:.1} ms)"),
+                    Some(why) => {
+                        tracing::warn!("{asked} was {outcome}, generation {generation} serves: {why}")
+                    }
+                }
+            }
             EventKind::Leaked { module, born, by } => {
                 let by = by.join(", ");
                 tracing::warn!("generation {born} of `{module}` outlives its reload, held by {by}");
@@ -120,7 +135,8 @@ impl Host {
         let root = folder.as_ref().to_path_buf();
         let app = App::read(&root)?;
         let topics: Arc<Topics> = Arc::default();
-        let (engine, sources) = assemble::engine(&root, &app, &options, &topics)?;
+        let clock = Arc::new(TokioClock::new());
+        let (engine, sources) = assemble::engine(&root, &app, &options, &topics, &clock)?;
         let events = broadcast::channel(EVENT_BACKLOG).0;
         let ending = CancellationToken::new();
         let metrics: Arc<Metrics> = Arc::default();
@@ -140,6 +156,8 @@ impl Host {
             runtime: Handle::current(),
             behind: AtomicBool::new(true),
             ending,
+            clock,
+            kept: watch::channel(None).0,
         })))
     }
 
@@ -161,82 +179,6 @@ impl Host {
     /// The manifest that the live generation was loaded by.
     pub fn app(&self) -> Arc<App> {
         self.0.app.lock().unwrap().clone()
-    }
-
-    /// Makes what is in the folder live: manifest first, then the sources. Goes on to its end even if the
-    /// returned future is dropped.
-    ///
-    /// # Errors
-    /// [`Failure`]; the old code serves, with the old manifest.
-    pub async fn reload(&self, cause: Cause, options: ReloadOptions) -> Result<Summary, Failure> {
-        let host = self.clone();
-        let reload = self.0.runtime.spawn(async move {
-            let _turn = host.0.turn.lock().await;
-            let check = options.check;
-            let result = host.reload_in_turn(options).await;
-            if check {
-                return result;
-            }
-            if let Some(told) = &host.0.options.on_reload {
-                told(cause, &result);
-            }
-            result
-        });
-        reload.await.unwrap_or_else(|error| {
-            let message = format!("the reload did not end: {error}");
-            Err(Failure::refused("GR0402", message, self.engine().status().generation))
-        })
-    }
-
-    async fn reload_in_turn(&self, mut options: ReloadOptions) -> Result<Summary, Failure> {
-        let live = self.engine().status().generation;
-        let old = self.app();
-        let new = App::read(self.root()).map_err(|error| Failure::manifest(&error, live))?;
-        let warnings = settings::needs_restart(&old, &new);
-        if self.0.behind.load(Ordering::Acquire) || *old != new {
-            // What changed while reloads failed, or what the manifest now asks for, is not among the names.
-            options.changed = None;
-        }
-        options.drain = new.reload.drain;
-        settings::apply(self.engine(), &old, &new);
-        if options.check {
-            let result = self.engine().reload(options).await;
-            settings::apply(self.engine(), &new, &old);
-            let told = result.map(|report| Summary {
-                warnings: [report.warnings.clone(), warnings].concat(),
-                ..Summary::from(&report)
-            });
-            return told.map_err(|error| self.with_source(Failure::from(&error)));
-        }
-        let result = self.engine().reload(options).await;
-        self.0.behind.store(result.is_err(), Ordering::Release);
-        match result {
-            Ok(report) => {
-                *self.0.app.lock().unwrap() = Arc::new(new);
-                let mut summary = Summary::from(&report);
-                summary.warnings.extend(warnings);
-                Ok(summary)
-            }
-            Err(error) => {
-                settings::apply(self.engine(), &new, &old);
-                Err(self.with_source(Failure::from(&error)))
-            }
-        }
-    }
-
-    /// What a reload would do now.
-    pub async fn plan(&self, force: bool) -> PlanReply {
-        let _turn = self.0.turn.lock().await;
-        let live = self.engine().status().generation;
-        let old = self.app();
-        let new = match App::read(self.root()) {
-            Ok(new) => new,
-            Err(error) => return PlanReply::new(Err(Failure::manifest(&error, live))),
-        };
-        settings::apply(self.engine(), &old, &new);
-        let plan = self.engine().plan(ReloadOptions { force, ..ReloadOptions::default() }).await;
-        settings::apply(self.engine(), &new, &old);
-        PlanReply::new(plan.map_err(|error| self.with_source(Failure::from(&error))))
     }
 
     /// What was counted and what is, as metrics in Prometheus' text format; see
@@ -264,17 +206,5 @@ impl Host {
             tracing::error!("at the shutdown: {} calls and tasks were cancelled", report.cancelled);
         }
         report
-    }
-
-    /// Errors of hooks know their place and not its text.
-    pub(crate) fn with_source(&self, mut failure: Failure) -> Failure {
-        if let (None, Some(place)) = (&failure.source_line, &failure.place)
-            && let Some(line) = place.line
-            && place.file != MANIFEST
-            && let Ok(text) = std::fs::read_to_string(self.root().join(&place.file))
-        {
-            failure.source_line = text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned);
-        }
-        failure
     }
 }

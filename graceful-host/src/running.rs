@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminSocket, admin_path};
+use crate::apart::apart;
 use crate::host::{Host, HostError};
 use crate::http::serve::serve;
 use crate::http::{BODY_LIMIT, Site};
@@ -20,9 +21,13 @@ use crate::metrics::{self, MetricsSite};
 use crate::options::Cause;
 use crate::watch::Watch;
 use crate::wire::{Failure, Summary};
+use crate::{ending, watchman};
 
 /// How long open connections may take to end where the manifest does not say.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How much longer than they take those are waited for whose time is limited by themselves.
+const LATER: Duration = Duration::from_secs(1);
 
 /// A host that serves. Dropping it without [`stop`](Running::stop) leaves it serving until the runtime ends.
 pub struct Running {
@@ -33,6 +38,8 @@ pub struct Running {
     first: Result<Summary, Failure>,
     /// Ends what begins new work: accepting, watching, event streams.
     stop: CancellationToken,
+    /// Ends what shows the host, once there is nothing more to be seen.
+    over: CancellationToken,
     site: Option<JoinHandle<bool>>,
     admin_site: Option<oneshot::Receiver<bool>>,
     metrics_site: Option<oneshot::Receiver<bool>>,
@@ -57,11 +64,14 @@ impl Host {
             true => Some(Watch::new(self.0.sources.clone(), app.reload.debounce)?),
             false => None,
         };
+        let failed =
+            |error: std::io::Error| HostError::Setting(format!("cannot look out for stuck code: {error}"));
+        watchman::begin(self).map_err(failed)?;
         let first = self.reload(Cause::Start, ReloadOptions::default()).await;
         if let (Err(failure), false) = (&first, options.dev) {
             return Err(HostError::Start(Box::new(failure.clone())));
         }
-        let stop = CancellationToken::new();
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let linger = app.limits.shutdown.unwrap_or(LINGER);
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let site = listener.map(|listener| tokio::spawn(self.serve_app(listener, linger, stop.clone())));
@@ -69,7 +79,7 @@ impl Host {
         let admin_site = match admin {
             Some((path, socket)) => {
                 let listen = address.map(|address| address.to_string());
-                let admin = Admin { host: self.clone(), listen, stop: stop.clone() };
+                let admin = Admin { host: self.clone(), listen, stop: over.clone() };
                 let failed = |error: std::io::Error| HostError::Admin { path, reason: error.to_string() };
                 Some(admin.serve(socket, linger).map_err(failed)?)
             }
@@ -80,7 +90,7 @@ impl Host {
         }
         let (metrics, metrics_site) = match metrics {
             Some(listener) => {
-                let site = MetricsSite { host: self.clone(), stop: stop.clone() };
+                let site = MetricsSite { host: self.clone(), stop: over.clone() };
                 let address = listener.local_addr().ok();
                 let failed = |source| HostError::Listen { address: "for metrics".into(), source };
                 (address, Some(site.serve(listener, linger).map_err(failed)?))
@@ -88,7 +98,7 @@ impl Host {
             None => (None, None),
         };
         let (host, admin) = (self.clone(), path);
-        Ok(Running { host, address, admin, metrics, first, stop, site, admin_site, metrics_site })
+        Ok(Running { host, address, admin, metrics, first, stop, over, site, admin_site, metrics_site })
     }
 
     fn serve_app(
@@ -159,23 +169,45 @@ impl Running {
     }
 
     /// Stops accepting, lets open connections finish, and shuts the engine down: calls end, modules are finalized,
-    /// dependents first. Returns whether everything ended by itself and in time.
+    /// dependents first. Returns whether everything ended by itself and in time. Is done by a thread of its own: code
+    /// that cannot be interrupted may keep all others.
     pub async fn stop(self) -> bool {
-        self.stop.cancel();
+        let (host, stop) = (self.host.clone(), self.stop.clone());
+        stop.cancel();
+        match apart("end", self.end()) {
+            Ok(ended) => ended.await.unwrap_or(false),
+            Err(error) => {
+                tracing::error!("at the shutdown: there is no thread for it: {error}");
+                host.shutdown(ShutdownOptions::default()).await.is_clean()
+            }
+        }
+    }
+
+    async fn end(self) -> bool {
+        let (app, host) = (self.host.app(), self.host.clone());
+        let linger = app.limits.shutdown.unwrap_or(LINGER);
+        let rescue = ending::Rescue::of(&host).await;
         let mut clean = true;
-        let mut options =
-            ShutdownOptions { drain: self.host.app().limits.shutdown, ..ShutdownOptions::default() };
+        let mut options = ShutdownOptions { drain: app.limits.shutdown, ..ShutdownOptions::default() };
         if let Some(serving) = self.site {
-            clean &= serving.await.unwrap_or(false);
+            clean &=
+                tokio::time::timeout(linger + LATER, serving).await.is_ok_and(|ended| ended.unwrap_or(false));
             if !clean {
                 // Calls were waited for as long as connections.
                 options.drain = Some(Duration::ZERO);
             }
         }
-        clean &= self.host.shutdown(options).await.is_clean();
+        clean &= ending::told(&host, host.shutdown(options)).await.is_clean();
+        self.over.cancel();
         for serving in [self.admin_site, self.metrics_site].into_iter().flatten() {
-            clean &= serving.await.unwrap_or(false);
+            clean &=
+                tokio::time::timeout(linger + LATER, serving).await.is_ok_and(|ended| ended.unwrap_or(false));
         }
+        if rescue.is_some() {
+            // Dropping what an interpreter that is kept has made would wait for it.
+            std::mem::forget(host);
+        }
+        drop(rescue);
         clean
     }
 }

@@ -1,10 +1,15 @@
 //! What of a manifest can change while the app runs: its entries and its `[config]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use graceful_core::{Engine, Limits, Native, Value};
 
 use crate::app::{App, ReloadSettings};
+
+/// How much longer than a top level or a hook Lua code may keep its virtual machine where the manifest does not
+/// say: those are stopped by their own limits, which say so.
+const LONGER: Duration = Duration::from_millis(500);
 
 /// The name of the native module that holds `[config]`.
 pub(crate) const CONFIG: &str = "config";
@@ -44,6 +49,12 @@ pub(crate) fn limits(reload: &ReloadSettings) -> Limits {
         retire: reload.retire.unwrap_or(default.retire),
         ..default
     }
+}
+
+/// How long code may keep an interpreter that others wait for.
+pub(crate) fn turn(app: &App) -> Duration {
+    let limits = limits(&app.reload);
+    app.limits.turn.unwrap_or(limits.stage.max(limits.hook) + LONGER)
 }
 
 /// What differs and is read at the start only.

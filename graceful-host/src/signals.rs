@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use graceful_core::ReloadOptions;
+use graceful_core::{ReloadOptions, ShutdownOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -93,7 +93,38 @@ impl Host {
     pub async fn run(&self) -> Result<bool, HostError> {
         let signals = Signals::listen(PATIENCE, || std::process::exit(1)).await;
         let signals = signals.map_err(|error| HostError::Setting(format!("signals: {error}")))?;
-        Ok(self.start().await?.until(signals).await)
+        self.serve(signals, |_| ()).await
+    }
+
+    /// Loads the app, says so to `ready`, and serves until `signals` tell to end; a start that is told so is undone. Returns
+    /// whether everything ended by itself and in time.
+    ///
+    /// # Errors
+    /// As [`Host::start`].
+    pub async fn serve(
+        &self,
+        mut signals: Signals,
+        ready: impl FnOnce(&Running) + Send,
+    ) -> Result<bool, HostError> {
+        let running = {
+            let start = self.start();
+            tokio::pin!(start);
+            loop {
+                tokio::select! {
+                    started = &mut start => break started?,
+                    told = signals.told.recv() => match told {
+                        // What is on disk is being loaded.
+                        Some(Told::HangUp) => {}
+                        Some(Told::End) | None => {
+                            tracing::info!("told to end during the start, which is undone");
+                            return Ok(self.shutdown(ShutdownOptions::default()).await.is_clean());
+                        }
+                    },
+                }
+            }
+        };
+        ready(&running);
+        Ok(running.until(signals).await)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The app folder as the texts of its modules: name to file, file to name, one reading per reload.
 
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -104,10 +105,14 @@ impl Sources for DirSources {
     fn find(&self, name: &Name) -> Result<Found, SourceError> {
         let unreadable = |reason: String| SourceError { module: name.to_string(), reason };
         let candidates = self.candidates(name).map_err(unreadable)?;
-        let there: Vec<_> = candidates
-            .iter()
-            .filter(|(path, _)| fs::metadata(self.root.join(path)).is_ok_and(|m| m.is_file()))
-            .collect();
+        let mut there = Vec::new();
+        for candidate in &candidates {
+            match is_source(&self.root.join(&candidate.0)) {
+                Ok(true) => there.push(candidate),
+                Ok(false) => {}
+                Err(reason) => return Err(unreadable(format!("{}: {reason}", candidate.0.display()))),
+            }
+        }
         match there[..] {
             [] => {
                 let searched = candidates.iter().map(|(path, _)| path.display().to_string());
@@ -123,6 +128,20 @@ impl Sources for DirSources {
                 Err(unreadable(format!("{} are both module `{name}`: keep one", files.join(" and "))))
             }
         }
+    }
+}
+
+/// Whether a file is there. What is there and is no file is told, and so is what cannot be looked at.
+fn is_source(path: &Path) -> Result<bool, String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) if found.is_dir() => Err("a folder stands where the file of the module should".into()),
+        Ok(_) => Err("it is no file".into()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            let link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+            if link { Err("the link leads to nothing".into()) } else { Ok(false) }
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -227,6 +246,23 @@ mod tests {
         let (_dir, sources) = sources(&[]);
         let Found::Missing { searched } = sources.find(&"a.b".into()).unwrap() else { panic!() };
         assert_eq!(searched, ["a/b.lua", "a/b.rhai", "a/b/init.lua", "a/b/init.rhai"]);
+    }
+
+    #[test]
+    fn what_stands_where_a_module_should_is_told() {
+        let (dir, sources) = sources(&[("deep/er/x.lua", "")]);
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, dir.path().join(name)).unwrap();
+        fs::create_dir(dir.path().join("web.lua")).unwrap();
+        link("nowhere", "gone.lua");
+        link("round.lua", "round.lua");
+        let told = |name: &str| sources.find(&name.into()).unwrap_err().reason;
+        assert_eq!(told("web"), "web.lua: a folder stands where the file of the module should");
+        assert_eq!(told("gone"), "gone.lua: the link leads to nothing");
+        assert!(told("round").starts_with("round.lua: "), "{}", told("round"));
+        assert!(
+            matches!(sources.find(&"deep".into()), Ok(Found::Missing { .. })),
+            "a folder of modules is none"
+        );
     }
 
     #[test]

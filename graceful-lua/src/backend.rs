@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use graceful_core::{Backend, CallError, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
+use graceful_core::{Backend, CallError, Compiled, Control, Kept, ScriptError, Source, Txn, TxnCx, World};
 use mlua::{Lua, LuaOptions, StdLib};
 
 use crate::compile::Given;
@@ -160,6 +160,11 @@ impl Backend for LuaBackend {
 
     fn cancelling(&self) {
         self.vm.turns.watch();
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        let (lease, lasts) = self.vm.turns.hog(Duration::ZERO)?;
+        Some(Kept { by: lease.map(|lease| (lease.kind(), lease.root().clone())), lasts })
     }
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use graceful_core::Version;
-use mlua::{Lua, MetaMethod, UserData, UserDataFields, UserDataMethods, Value};
+use mlua::{Lua, MetaMethod, MultiValue, UserData, UserDataFields, UserDataMethods, Value};
 
 use crate::value::from_lua;
 
@@ -24,10 +24,20 @@ pub(crate) fn read(value: &Value) -> Result<Version, String> {
 }
 
 /// `semver(maj, min, patch)`, and of any form of a version.
-pub(crate) fn make(_: &Lua, (major, minor, patch): (Value, Value, Value)) -> mlua::Result<Semver> {
-    if minor.is_nil() && patch.is_nil() && !matches!(major, Value::Integer(_) | Value::Number(_)) {
-        return read(&major).map(Semver).map_err(|text| mlua::Error::runtime(format!("semver: {text}")));
-    }
+pub(crate) fn make(_: &Lua, given: MultiValue) -> mlua::Result<Semver> {
+    let given: Vec<Value> = given.into_iter().collect();
+    let (major, minor, patch) = match given.as_slice() {
+        [one] if !matches!(one, Value::Integer(_) | Value::Number(_)) => {
+            return read(one).map(Semver).map_err(|text| mlua::Error::runtime(format!("semver: {text}")));
+        }
+        [major, minor, patch] => (major, minor, patch),
+        other => {
+            let got: Vec<String> = other.iter().map(|value| value.to_string().unwrap_or_default()).collect();
+            let got = if got.is_empty() { "nothing".to_owned() } else { got.join(", ") };
+            let expected = "expected three whole numbers, a text such as '1.2.3' or a list of three";
+            return Err(mlua::Error::runtime(format!("semver: {expected}, got {got}")));
+        }
+    };
     let part = |value: &Value, name: &str| match value {
         Value::Integer(part) if *part >= 0 => Ok(*part as u64),
         Value::Number(part) if *part >= 0.0 && part.fract() == 0.0 => Ok(*part as u64),
@@ -36,7 +46,7 @@ pub(crate) fn make(_: &Lua, (major, minor, patch): (Value, Value, Value)) -> mlu
             Err(mlua::Error::runtime(format!("semver: {name} must be a whole number from 0, got {got}")))
         }
     };
-    Ok(Semver(Version::new(part(&major, "maj")?, part(&minor, "min")?, part(&patch, "patch")?)))
+    Ok(Semver(Version::new(part(major, "maj")?, part(minor, "min")?, part(patch, "patch")?)))
 }
 
 fn compare(a: &Value, b: &Value) -> mlua::Result<Ordering> {
@@ -91,6 +101,8 @@ mod tests {
             "semver('1.2')",
             "semver(print)",
             "semver(1, 2)",
+            "semver(1, 2, 3, 4)",
+            "semver('1.2.3', 4)",
             "semver(-1, 0, 0)",
             "semver(1.5, 0, 0)",
             "semver('a', 0, 0)",

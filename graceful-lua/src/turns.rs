@@ -134,7 +134,7 @@ impl Turns {
             && turn.began.elapsed() > *limit
             && let Some(lease) = &turn.lease
         {
-            lease.cancel();
+            lease.cancellation().overran(*limit);
         }
         let Some(Turn { lease: Some(lease), states, .. }) = turns.last() else { return };
         if let Some(state) = states.last().filter(|_| lease.is_cancelled()) {

@@ -192,8 +192,9 @@ impl Vm {
 
     /// `error` as a failed call into `module`.
     pub(crate) fn call_error(&self, module: &Name, error: &mlua::Error) -> CallError {
-        if Lease::current().is_some_and(|lease| lease.is_cancelled()) {
-            return CallError::Cancelled { module: module.to_string() };
+        if let Some(lease) = Lease::current().filter(Lease::is_cancelled) {
+            let overrun = lease.cancellation().overrun();
+            return overrun.unwrap_or_else(|| CallError::Cancelled { module: module.to_string() });
         }
         match error::call_error(error) {
             Some(CallError::Script(_)) | None => CallError::Script(self.script_error(error)),

@@ -846,7 +846,9 @@ fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
         &[("main", "return { spin = function() while true do end end, n = function() return 1 end }")],
     );
     app.reload().unwrap();
-    assert!(matches!(app.try_call("main", "spin"), Err(CallError::Cancelled { .. })));
+    let error = app.try_call("main", "spin").unwrap_err();
+    let said = "kept the interpreter for more than 100ms without yielding, and was stopped";
+    assert_eq!((error.code().0, error.to_string().as_str(), error.is_retryable()), ("GR0303", said, false));
     assert_eq!(app.call("main", "n"), int(1));
 }
 

@@ -175,7 +175,7 @@ impl Unit {
 
 impl RhaiModule {
     async fn run(&self, cx: &HookCx) -> HookResult {
-        let watch = Watch::call(Lease::current()).within(cx.budget);
+        let watch = Watch::call(Lease::current()).of(&self.overlay).within(cx.budget);
         self.unit.clone().hook(cx.hook, watch).await
     }
 }
@@ -212,7 +212,8 @@ impl Module for RhaiModule {
     async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
         let world = self.unit.runtime.world()?;
-        off_thread(&*world.clock, Watch::call(Lease::current()), move || callee.call(args)).await?
+        off_thread(&*world.clock, Watch::call(Lease::current()).of(&self.overlay), move || callee.call(args))
+            .await?
     }
 
     async fn callback(
@@ -229,12 +230,13 @@ impl Module for RhaiModule {
             let _counted = counted;
             callee.called_back(args).map(|value| vec![value])
         };
-        off_thread(&*world.clock, Watch::call(Lease::current()).within(budget), work).await?
+        off_thread(&*world.clock, Watch::call(Lease::current()).of(&self.overlay).within(budget), work)
+            .await?
     }
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
-        guarded(|| Watch::call(Lease::current()).run(|| callee.call(args)))?
+        guarded(|| Watch::call(Lease::current()).of(&self.overlay).run(|| callee.call(args)))?
     }
 
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {

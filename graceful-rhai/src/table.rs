@@ -46,7 +46,7 @@ impl Table {
 
     /// The same; `update` says that the same statement is about to write it.
     pub(crate) fn read(&self, key: &str, update: bool) -> Dynamic {
-        let staged = self.overlay().and_then(|overlay| overlay.get(&self.cell, key));
+        let staged = self.held_back().and_then(|overlay| overlay.get(&self.cell, key));
         let found = match staged {
             Some(staged) => staged,
             None => self.cell.get(key, update),
@@ -66,6 +66,9 @@ impl Table {
             }
             return overlay.set(&self.cell, key, (!value.is_unit()).then_some(value));
         }
+        if let Some(overlay) = self.held_back().filter(|overlay| overlay.get(&self.cell, &key).is_some()) {
+            return overlay.set(&self.cell, key, (!value.is_unit()).then_some(value));
+        }
         let old = self.cell.write(|entries| put(entries, key, value));
         drop(old);
     }
@@ -80,7 +83,7 @@ impl Table {
         key: Key,
         change: impl Fn(Dynamic) -> Result<Dynamic, E>,
     ) -> Result<Dynamic, E> {
-        if self.overlay().is_some() {
+        if self.held_back().is_some() {
             let next = change(self.get(&key))?;
             self.set(key, next.clone());
             return Ok(next);
@@ -97,7 +100,7 @@ impl Table {
     /// A copy of the entries, each a copy as reading it would give.
     pub fn entries(&self) -> Entries {
         let mut entries = self.cell.read(Entries::clone);
-        let staged = self.overlay().map(|overlay| overlay.of(&self.cell));
+        let staged = self.held_back().map(|overlay| overlay.of(&self.cell));
         for (key, value) in staged.into_iter().flatten() {
             put(&mut entries, key, value.unwrap_or(Dynamic::UNIT));
         }
@@ -106,11 +109,16 @@ impl Table {
 
     /// Removes every entry.
     pub fn clear(&self) {
-        if self.overlay().is_some() {
+        if self.held_back().is_some() {
             self.entries().into_keys().for_each(|key| self.set(key, Dynamic::UNIT));
         } else {
             drop(self.cell.take());
         }
+    }
+
+    /// What is written before the commit: by top levels, seen by hooks of new code.
+    fn held_back(&self) -> Option<Arc<crate::overlay::Overlay>> {
+        if self.state { watch::held_back() } else { None }
     }
 
     fn overlay(&self) -> Option<Arc<crate::overlay::Overlay>> {

@@ -3,8 +3,8 @@
 //! Whatever runs on this thread is watched by the innermost [`Watch`].
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use graceful_core::{Importer, Lease};
@@ -57,6 +57,8 @@ pub(crate) struct Watch {
     pub(crate) lease: Option<Lease>,
     pub(crate) abort: Arc<AtomicBool>,
     pub(crate) staging: Option<Staging>,
+    /// What top levels of the reload that made this code wrote: its hooks see it before the commit.
+    ahead: Option<Arc<Overlay>>,
     pub(crate) task: Option<Arc<dyn Turns>>,
     outer: Option<Arc<Watch>>,
 }
@@ -80,6 +82,11 @@ pub(crate) fn overlay() -> Option<Arc<Overlay>> {
     CURRENT.with_borrow(|watch| watch.as_ref()?.staging.as_ref().map(|staging| staging.overlay.clone()))
 }
 
+/// The same; or, in a hook of new code, where its top level did.
+pub(crate) fn held_back() -> Option<Arc<Overlay>> {
+    overlay().or_else(|| CURRENT.with_borrow(|watch| watch.as_ref()?.ahead.clone()))
+}
+
 impl Watch {
     /// Watches a call: it stops when `lease` is cancelled.
     pub(crate) fn call(lease: Option<Lease>) -> Self {
@@ -89,6 +96,14 @@ impl Watch {
     /// Watches a task.
     pub(crate) fn task(task: Arc<dyn Turns>) -> Self {
         Self { task: Some(task), ..Self::default() }
+    }
+
+    /// The same for code that was made with `overlay`: if it is not live yet, it sees what is in there.
+    pub(crate) fn of(mut self, overlay: &Weak<Overlay>) -> Self {
+        if self.lease.as_ref().is_some_and(Lease::is_ahead) {
+            self.ahead = overlay.upgrade();
+        }
+        self
     }
 
     /// The same, with a deadline from now.

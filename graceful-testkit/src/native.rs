@@ -92,6 +92,7 @@ fn top_level(cx: &NativeCx, program: &Arc<Program>) -> Result<Native, ScriptErro
         program: program.clone(),
         version: OnceLock::new(),
         bound: Mutex::default(),
+        args: Vec::new(),
         importer: Mutex::default(),
     });
     let manifest = room.manifest()?;
@@ -121,9 +122,10 @@ fn top_level(cx: &NativeCx, program: &Arc<Program>) -> Result<Native, ScriptErro
 
 fn exported(native: Native, room: &Arc<Room>, name: &str) -> Native {
     let (room, function) = (room.clone(), name.to_owned());
-    native.async_function(name, move |_: Vec<Value>| {
+    native.async_function(name, move |args: Vec<Value>| {
         let (room, function) = (room.clone(), function.clone());
         async move {
+            let room = if args.is_empty() { room } else { room.with(room.store.clone(), args) };
             let data = room.run_body(&room.program.functions[&function]).await?;
             plain(&room, data)
         }
@@ -137,7 +139,7 @@ fn migration(step: &StepText, room: &Arc<Room>) -> NativeMigration {
         move |entries: Entries| {
             let (state, body) = (Arc::new(State::default()), body.clone());
             entries.into_iter().for_each(|(key, value)| state.set(&key, value));
-            let room = room.with(Store::Native(state.clone()));
+            let room = room.with(Store::Native(state.clone()), Vec::new());
             async move {
                 match plain(&room, room.run_body(&body).await?).map_err(failed)? {
                     Value::Null => Ok(state.snapshot()),

@@ -15,6 +15,13 @@ pub enum Expr {
     Lit(Value),
     /// An entry of the module's state; `a.b` is the entry `b` of the map at `a`.
     State(String),
+    /// What the exported function that is running was given: an argument, from 0, or an entry `a.b` of it.
+    Arg {
+        /// Which argument: 0 or 1.
+        at: usize,
+        /// The entry of it.
+        key: String,
+    },
     /// A global variable.
     Global(String),
     /// The name in the module object.

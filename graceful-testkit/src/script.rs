@@ -269,6 +269,15 @@ impl Script {
     }
 }
 
+/// Whether operations look at what their function was given.
+pub(crate) fn takes(ops: &[Op]) -> bool {
+    let arg = |expr: &Expr| match expr {
+        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
+        expr => matches!(expr, Expr::Arg { .. }),
+    };
+    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
+}
+
 /// The modules whose require, with a constant name, stands in `ops`.
 pub fn requires_in(ops: &[Op]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();

@@ -1,6 +1,7 @@
 //! The end of an engine: nothing new is let in, what runs ends, every module is finalized, dependents first.
 //! Everything is attempted, whatever fails.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,7 +64,13 @@ impl Inner {
             return ending.clone();
         }
         self.world.gate.close();
-        let steps = Steps { engine: self.clone(), options, failed: Vec::new(), finalized: Vec::new() };
+        let steps = Steps {
+            engine: self.clone(),
+            options,
+            failed: Vec::new(),
+            finalized: Vec::new(),
+            kept: BTreeMap::new(),
+        };
         let ending: Ending = steps.run(running.clone()).boxed().shared();
         *slot = Some(ending.clone());
         let reload = running.clone();
@@ -87,6 +94,8 @@ struct Steps {
     options: ShutdownOptions,
     failed: Vec<Unfinished>,
     finalized: Vec<Name>,
+    /// The backends whose interpreter is kept by code that nothing stops, and what is said of it.
+    kept: BTreeMap<String, String>,
 }
 
 impl Steps {
@@ -125,7 +134,26 @@ impl Steps {
         for instance in world.instances() {
             self.release(&instance).await;
         }
-        drop(world.table.swap(|table| table.clear()));
+        let table = world.table.swap(|table| table.clear());
+        if self.kept.is_empty() {
+            drop(table);
+        } else {
+            // Handles into an interpreter wait for it when they are dropped.
+            std::mem::forget(table);
+        }
+    }
+
+    /// Why nothing of this backend can run any more: calls and tasks have ended or were cancelled by now, so whoever
+    /// keeps its interpreter cannot be stopped.
+    fn kept(&mut self, instance: &Instance) -> Option<String> {
+        let (name, least) = (&instance.source.backend, self.engine.limits.held_wait);
+        let kept = || self.engine.backends.get(name)?.kept().filter(|kept| kept.lasts > least);
+        if !self.kept.contains_key(name)
+            && let Some(kept) = kept()
+        {
+            self.kept.insert(name.clone(), format!("{kept}, and nothing interrupts it"));
+        }
+        self.kept.get(name).cloned()
     }
 
     /// Dependents first, each with its deadline, before anything is finalized.
@@ -170,7 +198,10 @@ impl Steps {
             left.iter().for_each(|lease| lease.cancel.cancel());
             for lease in self.outlast(&left, self.engine.limits.held_wait).await {
                 let kind = if lease.kind == LeaseKind::Task { "a task" } else { "a call" };
-                self.fail(Some(lease.root), kind.into(), "it was cancelled and does not end".into());
+                let live = world.instance_at(&lease.root, lease.generation);
+                let why = live.and_then(|live| self.kept(&live));
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                self.fail(Some(lease.root), kind.into(), format!("it was cancelled and does not end{why}"));
             }
         }
         world.emit(EventKind::Drained { cancelled: *cancelled });
@@ -196,6 +227,9 @@ impl Steps {
         if !owed || !instance.module().is_some_and(|module| module.manifest().hooks.finalize) {
             return;
         }
+        if let Some(why) = self.kept(instance) {
+            return self.fail(Some(instance.name.clone()), "finalize".into(), why);
+        }
         let (world, instance, budget) = (self.engine.world.clone(), instance.clone(), self.budget());
         let (name, generation) = (instance.name.clone(), world.gate.live());
         let hook = async move {
@@ -210,6 +244,11 @@ impl Steps {
 
     async fn release(&mut self, instance: &Arc<Instance>) {
         let resources = instance.scope.close();
+        if let Some(why) = self.kept(instance).filter(|_| !resources.is_empty()) {
+            let all = resources.iter();
+            all.for_each(|one| self.released(&instance.name, &**one, Duration::ZERO, Some(why.clone())));
+            return std::mem::forget(resources);
+        }
         let released = resources.iter().map(|resource| {
             let (world, resource, budget) = (self.engine.world.clone(), resource.clone(), self.budget());
             let release = async move { bounded(&world, budget, resource.release()).await };

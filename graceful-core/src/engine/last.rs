@@ -1,7 +1,6 @@
 //! How the last reload ended, in the words of the status.
 
 use super::Outcomes;
-use crate::failure::ReloadError;
 use crate::source::Name;
 use crate::status::LastReload;
 
@@ -14,18 +13,7 @@ pub(super) fn of(result: &Outcomes) -> LastReload {
             result: error.report.outcome.as_str().into(),
             code: Some(error.code().to_string()),
             module: error.module().map(Name::to_string),
-            message: Some(explain(error)),
+            message: Some(error.explain()),
         },
     }
-}
-
-/// The error with its causes, in one line.
-fn explain(error: &ReloadError) -> String {
-    let mut text = error.kind.to_string();
-    let mut source = std::error::Error::source(&*error.kind);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -1,6 +1,6 @@
 //! What is told of each cause of a failed reload: its code, whose fault it is, and where.
 
-use super::ReloadErrorKind;
+use super::{ReloadError, ReloadErrorKind};
 use crate::error::{Code, Place};
 use crate::source::Name;
 
@@ -70,10 +70,25 @@ impl ReloadErrorKind {
         match self {
             ReloadErrorKind::Missing { place, .. }
             | ReloadErrorKind::Hook { place, .. }
+            | ReloadErrorKind::HookTimeout { place, .. }
+            | ReloadErrorKind::MigrationTimeout { place, .. }
             | ReloadErrorKind::Migration { place, .. } => place.as_ref(),
             ReloadErrorKind::Load { error, .. } => error.place.as_ref(),
             ReloadErrorKind::Role(error) => error.place(),
             _ => None,
         }
+    }
+}
+
+impl ReloadError {
+    /// The cause with its own causes, in one line.
+    pub fn explain(&self) -> String {
+        let mut text = self.kind.to_string();
+        let mut source = std::error::Error::source(&*self.kind);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
     }
 }

@@ -163,3 +163,35 @@ pub fn diagram() -> String {
     text.push_str("    Stopped --> [*]\n");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{InstanceState, Operation, TABLE};
+
+    /// Every state by every operation: what the table says, and an error where it says nothing.
+    #[test]
+    fn sm_01_every_operation_in_every_state_is_in_the_table_or_an_error() {
+        let mut allowed = Vec::new();
+        for state in InstanceState::ALL {
+            assert_eq!(InstanceState::from_name(state.as_str()), Some(state));
+            for operation in Operation::ALL {
+                if let Some(to) = state.after(operation) {
+                    allowed.push(format!("{state} {operation} {to}"));
+                }
+            }
+        }
+        let table: Vec<String> = TABLE.iter().map(|(from, by, to)| format!("{from} {by} {to}")).collect();
+        let sort = |mut lines: Vec<String>| {
+            lines.sort();
+            lines
+        };
+        assert_eq!(sort(allowed), sort(table), "no state has two ways by one operation");
+    }
+
+    #[test]
+    fn sm_02_a_reload_of_roles_begins_in_four_states_only() {
+        let may = InstanceState::ALL.into_iter().filter(|state| state.after(Operation::Reload).is_some());
+        use InstanceState::*;
+        assert_eq!(may.collect::<Vec<_>>(), [RolesConfigured, OperationError, ReloadError, Stuck]);
+    }
+}

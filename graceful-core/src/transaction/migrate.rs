@@ -99,7 +99,8 @@ impl Transaction {
         let ran = StepRun { instance, step, generation, budget }.run(&self.world, intents, draft).await;
         ran.map_err(|error| match error.timeout {
             true => {
-                Failure::MigrationTimeout { module: new.name.clone(), step: Box::new(step.clone()), budget }
+                let (module, step, place) = (new.name.clone(), Box::new(step.clone()), error.place);
+                Failure::MigrationTimeout { module, step, budget, place }
             }
             false => blame(&new.name, step, error),
         })

@@ -9,15 +9,23 @@ use graceful_core::source::Hash;
 
 use crate::app::MANIFEST;
 
-/// The admin socket of the app in `folder`: in the user's runtime folder, or in a private one among the
-/// temporary files, under a name that comes from the folder's own path.
+/// The admin socket of the app in `folder`: in the user's runtime folder (`XDG_RUNTIME_DIR`), or in one of the user's
+/// own among the temporary files, under a name that comes from the app folder's own path.
 pub fn admin_path(folder: &Path) -> PathBuf {
     let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
     let name = Hash::of(folder.as_os_str().as_encoded_bytes());
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()) {
         Some(dir) => Path::new(&dir).join("graceful").join(format!("{name}.sock")),
-        None => std::env::temp_dir().join(format!("graceful-{name}")).join("admin.sock"),
+        None => std::env::temp_dir().join(format!("graceful-{}", user())).join(format!("{name}.sock")),
     }
+}
+
+/// Who runs this, so that two users do not want the same folder. Where the system does not say, the home folder does.
+fn user() -> String {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let mine = [Some(PathBuf::from("/proc/self")), home].into_iter().flatten();
+    let owner = mine.into_iter().find_map(|mine| owner(&mine).ok());
+    owner.map(|owner| owner.to_string()).or_else(|| std::env::var("USER").ok()).unwrap_or_default()
 }
 
 /// The app that `folder` belongs to: itself, or the nearest folder above it that has a manifest.
@@ -40,7 +48,10 @@ pub(super) fn prepare_folder(socket: &Path, own: bool) -> io::Result<()> {
     }
     let there = fs::symlink_metadata(folder)?;
     if !there.is_dir() || there.permissions().mode() & 0o077 != 0 {
-        let reason = format!("{} is there and is not a private folder", folder.display());
+        let reason = format!(
+            "{} is there and is not a private folder: remove it, or name a socket with `--admin`",
+            folder.display()
+        );
         return Err(io::Error::other(reason));
     }
     Ok(())
@@ -65,6 +76,14 @@ mod tests {
         assert_eq!(admin_path(&app), admin_path(&app.join("lib/..")));
         assert_ne!(admin_path(&app), admin_path(dir.path()));
         assert!(admin_path(&app).as_os_str().len() < 100, "a unix socket's path may have 107 bytes");
+    }
+
+    #[test]
+    fn without_a_runtime_folder_each_user_has_one_among_the_temporary_files() {
+        let user = user();
+        assert!(!user.is_empty() && user.parse::<u32>().is_ok(), "{user}");
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(owner(dir.path()).unwrap().to_string(), user);
     }
 
     #[test]

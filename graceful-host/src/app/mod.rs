@@ -19,6 +19,18 @@ pub const MANIFEST: &str = "graceful.toml";
 /// The languages an app may switch on.
 pub const BACKENDS: [&str; 2] = ["lua", "rhai"];
 
+/// The libraries of Lua that an app may name.
+#[cfg(feature = "lua54")]
+pub(crate) const LIBRARIES: [&str; 8] =
+    ["coroutine", "table", "io", "os", "string", "math", "package", "utf8"];
+/// The libraries of LuaJIT that an app may name.
+#[cfg(feature = "luajit")]
+pub(crate) const LIBRARIES: [&str; 9] =
+    ["coroutine", "table", "io", "os", "string", "math", "package", "bit", "jit"];
+
+/// With less memory than this an interpreter has no room for any module.
+const LEAST_MEMORY: usize = 1 << 20;
+
 /// What `graceful.toml` says.
 ///
 /// ```
@@ -106,11 +118,17 @@ impl App {
     /// It is not there or does not hold what it must.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join(MANIFEST);
-        match std::fs::read_to_string(&path) {
+        let bytes = std::fs::read(&path).map_err(|error| {
+            let text = Text { file: MANIFEST, text: "" };
+            text.error(0..0, format!("cannot read {}: {error}", path.display()))
+        })?;
+        match String::from_utf8(bytes) {
             Ok(text) => Self::parse(MANIFEST, &text),
             Err(error) => {
-                let text = Text { file: MANIFEST, text: "" };
-                Err(text.error(0..0, format!("cannot read {}: {error}", path.display())))
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes());
+                let text = Text { file: MANIFEST, text: &text };
+                Err(text.error(valid..valid, "this is not UTF-8, and a manifest must be".to_owned()))
             }
         }
     }
@@ -127,7 +145,7 @@ impl App {
         let app = App {
             name: fields.string("name")?.unwrap_or_default(),
             entry: fields.strings("entry")?.unwrap_or_default().into_iter().map(Name::from).collect(),
-            listen: fields.string("listen")?,
+            listen: fields.address("listen")?,
             backends: backends(fields.table("backends")?)?,
             reload: reload(fields.table("reload")?)?,
             limits: limits(fields.table("limits")?)?,
@@ -151,7 +169,7 @@ fn backends(fields: Option<Fields<'_>>) -> Result<BTreeMap<String, BackendSettin
     for name in BACKENDS {
         if let Some(mut settings) = fields.table(name)? {
             // Rhai's are part of its interpreter.
-            let libraries = if name == "lua" { settings.strings("libraries")? } else { None };
+            let libraries = if name == "lua" { settings.words("libraries", &LIBRARIES)? } else { None };
             settings.finish()?;
             backends.insert(name.to_owned(), BackendSettings { libraries });
         }
@@ -183,7 +201,7 @@ fn reload(fields: Option<Fields<'_>>) -> Result<ReloadSettings, ManifestError> {
 fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
     let Some(mut fields) = fields else { return Ok(LimitSettings::default()) };
     let settings = LimitSettings {
-        memory: fields.size("memory")?,
+        memory: fields.size_from("memory", LEAST_MEMORY, "an interpreter needs \"1MiB\" for itself")?,
         turn: fields.duration("turn")?,
         body: fields.size("body")?,
         shutdown: fields.duration("shutdown")?,
@@ -194,7 +212,7 @@ fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
 
 fn admin(fields: Option<Fields<'_>>) -> Result<AdminSettings, ManifestError> {
     let Some(mut fields) = fields else { return Ok(AdminSettings::default()) };
-    let settings = AdminSettings { metrics: fields.string("metrics")? };
+    let settings = AdminSettings { metrics: fields.address("metrics")? };
     fields.finish()?;
     Ok(settings)
 }
@@ -240,6 +258,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_text_is_told_where() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(MANIFEST), b"name = 'a'\nentry = '\xff'\n").unwrap();
+        let error = App::read(dir.path()).unwrap_err();
+        assert_eq!(error.to_string(), "graceful.toml:2:10: this is not UTF-8, and a manifest must be");
+    }
+
+    #[test]
     fn complaints_have_a_place_and_a_way_out() {
         assert_eq!(
             complaint("name = 'a'\nentry = 'b'\n[reload]\n  stagee = '1s'\n"),
@@ -253,6 +279,21 @@ mod tests {
         assert!(complaint("name = 'a'\n").contains("`entry` is missing"));
         assert!(complaint("name = 'a\n").starts_with("graceful.toml:1:"));
         assert!(complaint("name='a'\nentry='b'\n[backends.luaa]\n").contains("did you mean `backends.lua`?"));
+        assert_eq!(
+            complaint("name='a'\nentry='b'\nlisten = '127.0.0.1'"),
+            "graceful.toml:3:10: `listen`: `127.0.0.1` has no port: write a host and a port, such as \"127.0.0.1:8080\""
+        );
+        assert!(complaint("name='a'\nentry='b'\nlisten = 'x:99999'").contains("`99999` is no port"));
+        assert!(complaint("name='a'\nentry='b'\n[admin]\nmetrics = '::1'").contains("`::1` has no port"));
+        assert!(App::parse("t", "name='a'\nentry='b'\nlisten = '[::1]:0'").is_ok());
+        assert_eq!(
+            complaint("name='a'\nentry='b'\n[backends.lua]\nlibraries = ['os', 'strng']"),
+            "graceful.toml:4:20: `backends.lua.libraries`: there is no `strng`, did you mean `string`?"
+        );
+        assert_eq!(
+            complaint("name='a'\nentry='b'\n[limits]\nmemory = 10"),
+            "graceful.toml:4:10: `limits.memory`: 10 bytes are too few: an interpreter needs \"1MiB\" for itself"
+        );
         assert!(complaint("name='a'\nentry='b'\nsecret=1\n").contains("known here: name, entry, listen"));
     }
 }

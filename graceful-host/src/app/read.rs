@@ -106,6 +106,39 @@ impl<'a> Fields<'a> {
         texts.collect::<Result<Vec<_>, _>>().map(Some)
     }
 
+    /// A list of strings, each one of `known`.
+    pub(super) fn words(
+        &mut self,
+        key: &'static str,
+        known: &[&str],
+    ) -> Result<Option<Vec<String>>, ManifestError> {
+        let Some(words) = self.strings(key)? else { return Ok(None) };
+        let Some(at) = words.iter().position(|word| !known.contains(&word.as_str())) else {
+            return Ok(Some(words));
+        };
+        let value = &self.table[key];
+        let item = value.get_ref().as_array().and_then(|list| list.get(at)).unwrap_or(value);
+        let hint = match nearest(&words[at], known) {
+            Some(near) => format!(", did you mean `{near}`?"),
+            None => format!("; there are: {}", known.join(", ")),
+        };
+        Err(self.bad(key, item, format!("there is no `{}`{hint}", words[at])))
+    }
+
+    /// `"127.0.0.1:8080"`: where to listen.
+    pub(super) fn address(&mut self, key: &'static str) -> Result<Option<String>, ManifestError> {
+        let Some(address) = self.string(key)? else { return Ok(None) };
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty() && balanced(host));
+        if port.is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            return Ok(Some(address));
+        }
+        let reason = match port {
+            None => format!("`{address}` has no port: write a host and a port, such as \"127.0.0.1:8080\""),
+            Some((_, port)) => format!("`{port}` is no port: expected a number up to 65535"),
+        };
+        Err(self.bad(key, &self.table[key], reason))
+    }
+
     pub(super) fn boolean(&mut self, key: &'static str) -> Result<Option<bool>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         value.get_ref().as_bool().map(Some).ok_or_else(|| self.wrong(key, value, "true or false"))
@@ -148,6 +181,21 @@ impl<'a> Fields<'a> {
             _ => return Err(self.wrong(key, value, "a size such as \"64MiB\"")),
         };
         parse_size(&text).map(Some).map_err(|reason| self.bad(key, value, reason))
+    }
+
+    /// A size that is no smaller than `least`, which is `why`.
+    pub(super) fn size_from(
+        &mut self,
+        key: &'static str,
+        least: usize,
+        why: &str,
+    ) -> Result<Option<usize>, ManifestError> {
+        match self.size(key)? {
+            Some(bytes) if bytes < least => {
+                Err(self.bad(key, &self.table[key], format!("{bytes} bytes are too few: {why}")))
+            }
+            size => Ok(size),
+        }
     }
 
     pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, ManifestError> {
@@ -199,6 +247,11 @@ impl<'a> Fields<'a> {
         };
         Err(self.text.error(key.span(), format!("unknown key `{}`{hint}", self.dotted(key.get_ref()))))
     }
+}
+
+/// A host with colons in it stands in brackets, or its last part is taken for a port.
+fn balanced(host: &str) -> bool {
+    !host.contains(':') || (host.starts_with('[') && host.ends_with(']'))
 }
 
 fn article(kind: &str) -> String {

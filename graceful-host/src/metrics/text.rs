@@ -167,6 +167,7 @@ mod tests {
             calls_held: 0,
             modules: names.map(module).collect(),
             leaks: Vec::new(),
+            kept: Vec::new(),
             last_reload: None,
         }
     }

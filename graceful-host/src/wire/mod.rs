@@ -51,6 +51,12 @@ mod tests {
             calls_held: 9,
             modules: vec![module],
             leaks: vec![Leak { module: "db".into(), born: 1, by: vec!["call in web".into()] }],
+            kept: vec![graceful_core::status::KeptStatus {
+                backend: "lua".into(),
+                module: Some("web".into()),
+                lasts_ms: 1500,
+                message: "a call into `web`".into(),
+            }],
             last_reload: Some(last),
         };
         let reply = StatusReply::new("shop", "/srv/shop", None, &status);

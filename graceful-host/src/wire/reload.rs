@@ -158,7 +158,7 @@ impl Failure {
     pub(crate) fn manifest(error: &ManifestError, generation: u64) -> Self {
         Self {
             place: Some(Box::new(Place::new(&error.file, error.line, error.column))),
-            source_line: Some(error.source_line.clone()),
+            source_line: Some(error.source_line.clone()).filter(|line| !line.is_empty()),
             ..Self::refused("GR0401", error.message.clone(), generation)
         }
     }

@@ -30,8 +30,24 @@ pub struct StatusReply {
     pub modules: Vec<ModuleReply>,
     /// Old generations that outlive their reload.
     pub leaks: Vec<LeakReply>,
+    /// Code that has kept an interpreter from everybody else for more than a second.
+    #[serde(default)]
+    pub kept: Vec<KeptReply>,
     /// How the last reload ended.
     pub last_reload: Option<LastReloadReply>,
+}
+
+/// Code that keeps an interpreter which others wait for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptReply {
+    /// The backend whose interpreter it is.
+    pub backend: String,
+    /// The module whose code it is, if that is known.
+    pub module: Option<String>,
+    /// For how long, in milliseconds.
+    pub lasts_ms: u64,
+    /// The same in words.
+    pub message: String,
 }
 
 /// One live module.
@@ -104,6 +120,7 @@ impl StatusReply {
             calls_held: status.calls_held,
             modules: word_fields(&status.modules),
             leaks: word_fields(&status.leaks),
+            kept: word_fields(&status.kept),
             last_reload: word_fields(&status.last_reload),
         }
     }

@@ -1,21 +1,29 @@
 //! CFG: a configuration is validated by every role and applied in order; a role that fails takes down what depends on
 //! it, and nothing else.
 
+use std::time::Duration;
+
 use graceful_core::instance::ApplyOptions;
 use graceful_core::role::{ApplyReport, Did};
-use graceful_core::{Config, InstanceState, RoleError, Value};
+use graceful_core::{Config, InstanceState, Limits, RoleError, Value};
 
 use super::role::{must_cfg, role, roles};
 use crate::op::*;
 use crate::{App, Subject};
 
 pub(super) fn apply(app: &App, enabled: &[&str]) -> Result<ApplyReport, RoleError> {
+    apply_this(app, enabled, &[])
+}
+
+fn apply_this(app: &App, enabled: &[&str], conf: &[(&str, Value)]) -> Result<ApplyReport, RoleError> {
+    let conf = conf.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    let conf = Config::new(Value::Map(conf)).unwrap();
     let options = ApplyOptions {
         enabled: Some(enabled.iter().map(|name| (*name).to_owned()).collect()),
         opts: Value::map(),
     };
     let roles = roles(app);
-    app.time().block_on(async move { roles.configure(Config::default(), options.master(true)).await })
+    app.time().block_on(async move { roles.configure(conf, options.master(true)).await })
 }
 
 /// CFG-02: what is enabled and does not run is started, what runs is told, what is not enabled any more is stopped.
@@ -102,4 +110,84 @@ pub fn cfg_01_validation_stops_at_the_first_refusal_and_changes_nothing<S: Subje
     assert_eq!(app.take_notes(), ["validate store"]);
     assert_eq!(roles(&app).state(), InstanceState::Unconfigured);
     assert_eq!(roles(&app).running(), [""; 0]);
+}
+
+/// CFG-01: a role that is not enabled is not asked, outside of a reload as in one.
+pub fn cfg_01_a_disabled_role_is_not_asked<S: Subject>() {
+    needs!(S: hooks);
+    let off = role("off", &[]).function("validate_config", [throw("never")]);
+    let app = App::of::<S>().module(role("web", &[])).module(off).start();
+    must_cfg(&app, &["web", "off"]);
+    apply(&app, &["web"]).unwrap();
+    app.time().block_on(roles(&app).reload()).unwrap();
+    assert_eq!(roles(&app).running(), ["web"]);
+}
+
+/// CFG-02, SCOPE-01: a role that fails to start leaves nothing that it had begun.
+pub fn cfg_02_a_role_that_fails_to_start_leaves_nothing<S: Subject>() {
+    needs!(S: hooks, tasks, globals);
+    let starts = [spawn_loop([sleep(5)]), set_global("mark", "web"), throw("late")];
+    let app = App::of::<S>()
+        .module(role("web", &[]).function("init", starts))
+        .module(role("look", &[]).function("mark", [ret(list([global("mark")]))]))
+        .start();
+    must_cfg(&app, &["web", "look"]);
+    apply(&app, &["web", "look"]).unwrap_err();
+    assert_eq!(app.ask("look", "mark"), Value::List(vec!["none".into()]));
+    assert_eq!(app.status().modules.iter().map(|module| module.tasks).sum::<usize>(), 0);
+}
+
+/// CFG-04: the two callbacks around the apply; what they fail with is told and fails nothing.
+pub fn cfg_04_the_callbacks_around_an_apply_fail_nothing<S: Subject>() {
+    needs!(S: hooks);
+    let web = role("web", &[])
+        .function("before_apply_config", [note("before"), throw("before")])
+        .function("on_apply_config", [note("on"), note(arg(0, "name")), throw("after")]);
+    let app = App::of::<S>().module(web).start();
+    must_cfg(&app, &["web"]);
+    let report = apply_this(&app, &["web"], &[("name", "shop".into())]).unwrap();
+    assert_eq!(app.take_notes(), ["validate web", "before", "init web", "apply web", "on", "shop"]);
+    assert_eq!(report.warnings.len(), 2, "{:?}", report.warnings);
+    assert_eq!(roles(&app).state(), InstanceState::RolesConfigured);
+}
+
+/// CFG-05: every role is told the same document, and the last one that was applied is what a reload validates.
+pub fn cfg_05_a_reload_validates_the_last_configuration_applied<S: Subject>() {
+    needs!(S: hooks);
+    let web = role("web", &[]).function("apply_config", [note(arg(0, "limit")), note(arg(1, "is_master"))]);
+    let app = App::of::<S>().module(web.clone()).start();
+    must_cfg(&app, &["web"]);
+    apply_this(&app, &["web"], &[("limit", 5.into()), ("ok", true.into())]).unwrap();
+    assert_eq!(app.take_notes(), ["validate web", "init web", "5", "true"]);
+    app.edit(
+        web.function("validate_config", [note(arg(0, "limit")), note(arg(1, "limit")), ret(arg(0, "ok"))]),
+    );
+    app.must_reload();
+    assert_eq!(app.take_notes(), ["5", "5", "stop web", "init web", "5", "true"]);
+    let refused = apply_this(&app, &["web"], &[("limit", 6.into()), ("ok", false.into())]).unwrap_err();
+    assert_eq!(refused.code().0, "GR0507");
+    assert_eq!(app.take_notes(), ["6", "5"]);
+    assert_eq!(roles(&app).config().unwrap().section("limit"), Some(&5.into()));
+}
+
+/// CFG-06: every role is stopped, dependents first, whatever a `stop` fails with or however long it takes.
+pub fn cfg_06_stop_stops_every_role_whatever_fails<S: Subject>() {
+    needs!(S: hooks, waits);
+    let limits = Limits { retire: Duration::from_millis(200), ..Limits::default() };
+    let app = App::of::<S>()
+        .limits(limits)
+        .module(role("web", &["store"]).function("stop", [note("stop web"), wait("never")]))
+        .module(role("store", &["disk"]).function("stop", [note("stop store"), throw("no")]))
+        .module(role("disk", &[]))
+        .start();
+    must_cfg(&app, &["web"]);
+    apply(&app, &["web"]).unwrap();
+    app.take_notes();
+    let instance = roles(&app);
+    let report = app.time().block_on(async move { instance.stop().await }).unwrap();
+    assert_eq!(app.take_notes(), ["stop web", "stop store", "stop disk"]);
+    let codes: Vec<_> = report.roles.iter().map(|role| role.code.as_deref()).collect();
+    assert_eq!(codes, [Some("GR0509"), Some("GR0508"), None]);
+    assert_eq!((roles(&app).state(), roles(&app).running().len()), (InstanceState::Stopped, 0));
+    assert_eq!(apply(&app, &["web"]).unwrap_err().code().0, "GR0513");
 }

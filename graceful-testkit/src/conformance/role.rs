@@ -1,7 +1,7 @@
 //! ROLE: roles of any language in one graph, registered together with what they depend on.
 
 use graceful_core::instance::Instance;
-use graceful_core::{Enabled, ReloadError, Report, Value};
+use graceful_core::{Enabled, Native, ReloadError, Report, Value};
 
 use crate::op::*;
 use crate::{App, Script, Subject};
@@ -125,4 +125,34 @@ pub fn role_03_hidden_and_permanent_roles_are_not_listed<S: Subject>() {
     let web: Enabled = ["web"].into();
     assert_eq!(roles.get_enabled_roles(&web).unwrap(), ["disk", "store", "web", "watchdog"]);
     assert_eq!(roles.get_enabled_roles_without_deps(&web).unwrap(), ["web"]);
+}
+
+/// ROLE-07: roles of several languages depend on each other as if they were of one.
+pub fn role_07_roles_of_several_languages_are_in_one_graph<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>()
+        .module(role("web", &["rules"]))
+        .other(role("rules", &["store"]))
+        .native("store", &[], |_| Ok(Native::plain().role(Store)))
+        .start();
+    must_cfg(&app, &["web"]);
+    assert_eq!(roles(&app).get_all_roles(), ["storage", "rules", "web"]);
+    super::cfg::apply(&app, &["web"]).unwrap();
+    assert_eq!(
+        app.take_notes(),
+        ["validate rules", "validate web", "init rules", "apply rules", "init web", "apply web"]
+    );
+    assert_eq!(roles(&app).running(), ["storage", "rules", "web"]);
+    app.time().block_on(roles(&app).reload()).unwrap();
+    assert_eq!(roles(&app).running(), ["storage", "rules", "web"]);
+}
+
+/// A role in Rust.
+struct Store;
+
+#[async_trait::async_trait]
+impl graceful_core::Role for Store {
+    fn role_name(&self) -> Option<&str> {
+        Some("storage")
+    }
 }

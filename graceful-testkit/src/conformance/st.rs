@@ -257,3 +257,20 @@ pub fn st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload<S: Subject>(
     app.time().pass(Duration::from_millis(1));
     assert_eq!(app.ask("hits", "look"), vec!["none".into(), 1.into()].into());
 }
+
+/// ST-06: hooks of the new code see them, and what they make of them is what the commit shows.
+pub fn st_06_hooks_of_new_code_see_what_their_top_level_wrote<S: Subject>() {
+    needs!(S: registers, hooks);
+    let look = Script::new("hits").function("look", [ret(list([state("cache"), state("n")]))]);
+    let app = App::of::<S>().module(look.clone().function("hit", [inc("n")])).start();
+    app.ask("hits", "hit");
+    let after =
+        [note(state("cache")), set("cache", "changed"), inc("n"), note(list([state("cache"), state("n")]))];
+    app.edit(look.clone().top([set("cache", "filled")]).after_reload(after));
+    app.must_reload();
+    assert_eq!(app.take_notes(), ["filled", "changed 2"]);
+    assert_eq!(app.ask("hits", "look"), vec!["changed".into(), 2.into()].into());
+    app.edit(look.top([set("cache", Value::Null), set("more", 1)]).after_reload([throw("no")]));
+    app.must_fail();
+    assert_eq!(app.ask("hits", "look"), vec!["changed".into(), 2.into()].into());
+}

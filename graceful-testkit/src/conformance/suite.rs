@@ -123,7 +123,8 @@ macro_rules! conformance {
                 st_03_after_a_rollback_the_state_is_what_it_was,
                 st_05_a_removed_module_starts_fresh_when_it_is_put_back,
                 st_06_new_keys_of_a_top_level_show_at_the_commit,
-                st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload;
+                st_06_new_keys_of_a_top_level_are_gone_after_a_failed_reload,
+                st_06_hooks_of_new_code_see_what_their_top_level_wrote;
             objects: st_04_what_is_too_deep_or_holds_itself_is_an_error_and_not_a_crash,
                 st_07_objects_in_a_state_get_the_new_methods_with_the_commit,
                 st_07_a_failed_reload_leaves_the_methods_as_they_were,
@@ -205,14 +206,29 @@ macro_rules! conformance {
             role: role_01_roles_are_registered_after_their_dependencies,
                 role_01_all_or_nothing,
                 role_02_what_is_wrong_names_the_modules,
-                role_03_hidden_and_permanent_roles_are_not_listed;
+                role_03_hidden_and_permanent_roles_are_not_listed,
+                role_07_roles_of_several_languages_are_in_one_graph;
             cfg: cfg_01_validation_stops_at_the_first_refusal_and_changes_nothing,
                 cfg_02_roles_start_dependencies_first_and_stop_dependents_first,
                 cfg_02_what_a_role_started_is_released_when_it_stops,
-                cfg_03_a_role_whose_dependency_failed_is_skipped;
+                cfg_03_a_role_whose_dependency_failed_is_skipped,
+                cfg_01_a_disabled_role_is_not_asked,
+                cfg_02_a_role_that_fails_to_start_leaves_nothing,
+                cfg_04_the_callbacks_around_an_apply_fail_nothing,
+                cfg_05_a_reload_validates_the_last_configuration_applied,
+                cfg_06_stop_stops_every_role_whatever_fails;
             sm: sm_03_the_new_code_is_asked_before_the_old_roles_stop,
                 sm_04_a_failure_before_stop_touches_no_role,
-                sm_04_after_a_failing_init_the_previous_roles_serve_again;
+                sm_04_after_a_failing_init_the_previous_roles_serve_again,
+                sm_02_a_reload_that_is_not_allowed_touches_nothing,
+                sm_03_a_new_dependency_is_started,
+                sm_04_roles_that_cannot_be_brought_back_are_stuck,
+                sm_05_an_enabled_role_that_is_renamed_is_an_error,
+                sm_06_a_state_is_waited_for_from_any_other,
+                sm_07_an_incremental_reload_restarts_only_its_roles,
+                call_03_requests_wait_while_roles_are_down,
+                frb_03_tasks_end_unless_they_are_kept,
+                shut_01_roles_stop_before_modules_are_finalized;
         }
     };
 }

@@ -12,7 +12,7 @@ use graceful_core::Value;
 use super::Dialect;
 use super::page::{Page, quoted, single_texts, variable};
 use crate::op::{Expr, Op};
-use crate::script::{Script, requires_in};
+use crate::script::{Script, requires_in, takes};
 
 /// Scripts as Lua, for a backend named `lua`.
 pub struct Lua;
@@ -68,7 +68,8 @@ impl Writer<'_> {
             .iter()
             .for_each(|(name, value)| self.page.line(format!("M.{name} = {}", literal(value))));
         for (name, ops) in &script.functions {
-            self.function(&format!("function M.{name}()"), "end", ops);
+            let params = if takes(ops) { "a0, a1" } else { "" };
+            self.function(&format!("function M.{name}({params})"), "end", ops);
         }
         for (route, ops) in &script.routes {
             let (method, path) = route.split_once(' ').unwrap_or(("GET", route));
@@ -228,6 +229,7 @@ impl Writer<'_> {
         match expr {
             Expr::Lit(value) => literal(value),
             Expr::State(key) => place(key),
+            Expr::Arg { at, key } => format!("a{at}.{key}"),
             Expr::Global(name) => name.clone(),
             Expr::Name => "mod.name".into(),
             Expr::Version => "(mod.version and tostring(mod.version))".into(),

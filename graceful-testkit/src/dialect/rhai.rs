@@ -13,7 +13,7 @@ use graceful_core::Value;
 use super::Dialect;
 use super::page::{Page, quoted, single_texts, variable};
 use crate::op::{Expr, Op};
-use crate::script::{Script, requires_in};
+use crate::script::{Script, requires_in, takes};
 
 /// Scripts as Rhai, for a backend named `rhai`.
 pub struct Rhai;
@@ -70,7 +70,8 @@ impl Writer<'_> {
             self.page.line(format!("export const {name} = {};", literal(value)));
         }
         for (name, ops) in &script.functions {
-            self.function(&format!("fn {name}() {{"), "}", ops);
+            let params = if takes(ops) { "a0, a1" } else { "" };
+            self.function(&format!("fn {name}({params}) {{"), "}", ops);
         }
         for (route, ops) in &script.routes {
             let (method, path) = route.split_once(' ').unwrap_or(("GET", route));
@@ -215,6 +216,7 @@ fn expr(value: &Expr) -> String {
     match value {
         Expr::Lit(value) => literal(value),
         Expr::State(key) => format!("state.{key}"),
+        Expr::Arg { at, key } => format!("a{at}.{key}"),
         Expr::Global(_) => "()".into(),
         Expr::Name => "graceful::me().name".into(),
         Expr::Version => "text(graceful::me().version)".into(),

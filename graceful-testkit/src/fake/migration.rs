@@ -1,7 +1,7 @@
 //! Migrations of the fake language: deep copies of states, the steps on them, and pouring them back in.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -118,7 +118,7 @@ impl Room {
         draft: FakeDraft,
     ) -> Result<FakeDraft, HookError> {
         let body = self.declared(&cx.step).ok_or("the module declares no such step")?;
-        let room = self.with(Store::Map(draft.now.clone()));
+        let room = self.with(Store::Map(draft.now.clone()), Vec::new());
         let ran = room.run_body(body).boxed();
         let budget = self.vm.clock().map_err(failed)?.sleep(cx.budget);
         let returned = match select(ran, budget).await {
@@ -143,21 +143,6 @@ impl Room {
         let found = |declared: &&StepText| same(&declared.from, from) && same(&declared.to, to);
         let declared = self.program.migrations.iter().find(found)?;
         if step.is_up() { declared.up.as_ref() } else { declared.down.as_ref() }
-    }
-
-    /// The same code on another state.
-    pub(crate) fn with(&self, store: Store) -> Arc<Self> {
-        Arc::new(Self {
-            vm: self.vm.clone(),
-            name: self.name.clone(),
-            origin: self.origin.clone(),
-            instance: self.instance.clone(),
-            store,
-            program: self.program.clone(),
-            version: OnceLock::from(self.version.get().cloned().unwrap_or_default()),
-            bound: Mutex::new(self.bound.lock().unwrap().clone()),
-            importer: Mutex::default(),
-        })
     }
 }
 

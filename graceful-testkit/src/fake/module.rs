@@ -94,11 +94,16 @@ impl Module for FakeModule {
         self
     }
 
-    async fn call(&self, function: &str, _args: Vec<Value>) -> Result<Value, CallError> {
+    async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         if !self.room.program.functions.contains_key(function) {
             return Err(self.no_export(function));
         }
-        out(&self.room, self.run(function).await?)
+        if args.is_empty() {
+            return out(&self.room, self.run(function).await?);
+        }
+        let room = self.room.with(self.room.store.clone(), args);
+        let body = &room.program.functions[function];
+        out(&room, room.run_body(body).await?)
     }
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {

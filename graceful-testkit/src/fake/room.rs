@@ -38,6 +38,8 @@ pub(crate) struct Room {
     pub(crate) version: OnceLock<String>,
     /// What its top level required, as it was then.
     pub(crate) bound: Mutex<BTreeMap<String, Arc<Instance>>>,
+    /// What the function that runs was given.
+    pub(crate) args: Vec<Value>,
     /// There while its top level runs.
     pub(crate) importer: Mutex<Option<Arc<dyn Importer>>>,
 }
@@ -52,6 +54,22 @@ pub(crate) struct Kept {
 impl Room {
     pub(crate) fn instance(&self) -> Result<Arc<Instance>, ScriptError> {
         self.instance.upgrade().ok_or_else(|| ScriptError::runtime("the module was purged"))
+    }
+
+    /// The same code, on this state and with these arguments.
+    pub(crate) fn with(&self, store: Store, args: Vec<Value>) -> Arc<Self> {
+        Arc::new(Self {
+            vm: self.vm.clone(),
+            name: self.name.clone(),
+            origin: self.origin.clone(),
+            instance: self.instance.clone(),
+            store,
+            program: self.program.clone(),
+            version: self.version.clone(),
+            bound: Mutex::new(self.bound.lock().unwrap().clone()),
+            args,
+            importer: Mutex::default(),
+        })
     }
 
     /// Runs a body and gives what it returned; an error gets the place of the operation that threw it.
@@ -151,6 +169,11 @@ impl Room {
             Ok(match expr {
                 Expr::Lit(value) => value.clone().into(),
                 Expr::State(path) => self.store.get(&self.vm, path),
+                Expr::Arg { at, key } => {
+                    let given = self.args.get(*at);
+                    let found = key.split('.').try_fold(given, |value, key| Some(value?.get(key)));
+                    found.flatten().cloned().unwrap_or_default().into()
+                }
                 Expr::Global(name) => self.vm.global(name),
                 Expr::Name => Object::Plain(self.name.as_str().into()),
                 Expr::Version => Object::Plain(self.version.get().map_or(Value::Null, |v| v.as_str().into())),

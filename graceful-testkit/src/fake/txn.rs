@@ -83,6 +83,7 @@ impl Txn for FakeTxn {
             program,
             version: OnceLock::new(),
             bound: Mutex::default(),
+            args: Vec::new(),
             importer: Mutex::new(Some(cx.importer.clone())),
         });
         let budget = self.vm.clock().map_err(failed)?.sleep(self.cx.stage_budget);

@@ -150,7 +150,7 @@ impl Vm {
 
     /// The entry `key` of a module's state, as the running code sees it.
     pub(crate) fn state_entry(&self, state: &MapRef, key: &str) -> Object {
-        if staging()
+        if ahead()
             && let Some(overlay) = self.overlay()
             && let Some((_, held)) = overlay.states.lock().unwrap().iter().find(|(map, _)| map.is(state))
             && let Some(data) = held.get(key)
@@ -160,10 +160,16 @@ impl Vm {
         state.get(key)
     }
 
-    /// Sets an entry of a module's state: held back to the commit if a top level does it.
+    /// Sets an entry of a module's state: held back to the commit if a top level does it, or a hook of new code where
+    /// its top level did.
     pub(crate) fn set_state_entry(&self, state: &MapRef, key: &str, data: Object) {
-        let Some(overlay) = self.overlay().filter(|_| staging()) else { return state.set(key, data) };
+        let Some(overlay) = self.overlay().filter(|_| ahead()) else { return state.set(key, data) };
         let mut states = overlay.states.lock().unwrap();
+        let has = |(map, held): &(MapRef, Entries)| map.is(state) && held.contains_key(key);
+        if !staging() && !states.iter().any(has) {
+            drop(states);
+            return state.set(key, data);
+        }
         let at = states.iter().position(|(map, _)| map.is(state)).unwrap_or_else(|| {
             states.push((state.clone(), Entries::new()));
             states.len() - 1
@@ -176,6 +182,11 @@ impl Vm {
 fn put(layers: &mut Vec<Layer>, layer: Layer) {
     layers.retain(|known| known.owner != layer.owner);
     layers.push(layer);
+}
+
+/// New code runs on this thread.
+fn ahead() -> bool {
+    staging() || Lease::current().is_some_and(|lease| lease.is_ahead())
 }
 
 fn staging() -> bool {

@@ -7,6 +7,11 @@ pub fn state(key: &str) -> Expr {
     Expr::State(key.into())
 }
 
+/// An entry of what the running function was given: of argument `at`, from 0.
+pub fn arg(at: usize, key: &str) -> Expr {
+    Expr::Arg { at, key: key.into() }
+}
+
 /// A global variable.
 pub fn global(name: &str) -> Expr {
     Expr::Global(name.into())

@@ -1,0 +1,135 @@
+//! The reloads and plans that anybody asks for: the manifest first, then the sources, one after the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use graceful_core::ReloadOptions;
+use graceful_core::status::EngineState;
+
+use crate::app::{App, MANIFEST};
+use crate::host::Host;
+use crate::options::Cause;
+use crate::wire::{Failure, PlanReply, Summary};
+use crate::{settings, watchman};
+
+impl Host {
+    /// Makes what is in the folder live: manifest first, then the sources. Goes on to its end even if the
+    /// returned future is dropped.
+    ///
+    /// # Errors
+    /// [`Failure`]; the old code serves, with the old manifest. If code that nothing can interrupt keeps an interpreter,
+    /// the reload is given up (GR0120).
+    pub async fn reload(&self, cause: Cause, options: ReloadOptions) -> Result<Summary, Failure> {
+        let (host, check) = (self.clone(), options.check);
+        let began = Arc::new(AtomicBool::new(false));
+        let mine = began.clone();
+        let mut kept = self.0.kept.subscribe();
+        let mut reload = self.0.runtime.spawn(async move {
+            let _turn = host.0.turn.lock().await;
+            mine.store(true, Ordering::Release);
+            let result = host.reload_in_turn(options).await;
+            if !check {
+                host.told(cause, &result);
+            }
+            result
+        });
+        let ended = tokio::select! {
+            biased;
+            ended = &mut reload => ended,
+            why = watchman::is_kept(&mut kept) => {
+                reload.abort();
+                let failure = self.given_up(why, began.load(Ordering::Acquire));
+                if !check {
+                    self.told(cause, &Err(failure.clone()));
+                }
+                return Err(failure);
+            }
+        };
+        ended.unwrap_or_else(|error| {
+            let message = format!("the reload did not end: {error}");
+            Err(Failure::refused("GR0402", message, self.engine().status().generation))
+        })
+    }
+
+    fn told(&self, cause: Cause, result: &Result<Summary, Failure>) {
+        if let Some(told) = &self.0.options.on_reload {
+            told(cause, result);
+        }
+    }
+
+    /// Nobody can say when a reload ends that waits for `why`.
+    fn given_up(&self, why: String, began: bool) -> Failure {
+        let runs = began && self.engine().status().state == EngineState::Reloading;
+        let mut failure = Failure::refused("GR0120", why, self.engine().world().gate.live().0);
+        failure.retryable = true;
+        if runs {
+            failure.outcome = "stuck".to_owned();
+            failure.left =
+                vec!["the reload goes back, or ends if it has committed, once that code ends".to_owned()];
+        }
+        failure
+    }
+
+    async fn reload_in_turn(&self, mut options: ReloadOptions) -> Result<Summary, Failure> {
+        let live = self.engine().status().generation;
+        let old = self.app();
+        let new = App::read(self.root()).map_err(|error| Failure::manifest(&error, live))?;
+        let warnings = settings::needs_restart(&old, &new);
+        if self.0.behind.load(Ordering::Acquire) || *old != new {
+            // What changed while reloads failed, or what the manifest now asks for, is not among the names.
+            options.changed = None;
+        }
+        options.drain = new.reload.drain;
+        settings::apply(self.engine(), &old, &new);
+        if options.check {
+            let result = self.engine().reload(options).await;
+            settings::apply(self.engine(), &new, &old);
+            let told = result.map(|report| Summary {
+                warnings: [report.warnings.clone(), warnings].concat(),
+                ..Summary::from(&report)
+            });
+            return told.map_err(|error| self.with_source(Failure::from(&error)));
+        }
+        let result = self.engine().reload(options).await;
+        self.0.behind.store(result.is_err(), Ordering::Release);
+        match result {
+            Ok(report) => {
+                *self.0.app.lock().unwrap() = Arc::new(new);
+                let mut summary = Summary::from(&report);
+                summary.warnings.extend(warnings);
+                Ok(summary)
+            }
+            Err(error) => {
+                settings::apply(self.engine(), &new, &old);
+                Err(self.with_source(Failure::from(&error)))
+            }
+        }
+    }
+
+    /// What a reload would do now.
+    pub async fn plan(&self, force: bool) -> PlanReply {
+        let _turn = self.0.turn.lock().await;
+        let live = self.engine().status().generation;
+        let old = self.app();
+        let new = match App::read(self.root()) {
+            Ok(new) => new,
+            Err(error) => return PlanReply::new(Err(Failure::manifest(&error, live))),
+        };
+        settings::apply(self.engine(), &old, &new);
+        let plan = self.engine().plan(ReloadOptions { force, ..ReloadOptions::default() }).await;
+        settings::apply(self.engine(), &new, &old);
+        PlanReply::new(plan.map_err(|error| self.with_source(Failure::from(&error))))
+    }
+
+    /// Errors of hooks know their place and not its text.
+    pub(crate) fn with_source(&self, mut failure: Failure) -> Failure {
+        if let (None, Some(place)) = (&failure.source_line, &failure.place)
+            && let Some(line) = place.line
+            && place.file != MANIFEST
+            && let Ok(text) = std::fs::read_to_string(self.root().join(&place.file))
+        {
+            failure.source_line = text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned);
+        }
+        failure
+    }
+}
