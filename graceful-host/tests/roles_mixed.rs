@@ -149,7 +149,8 @@ fn document() -> Value {
         Value::Map(entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect())
     };
     let hosts = Value::List(vec!["a".into(), map(&[("port", 80.into())]), 2.into()]);
-    let web = map(&[("hosts", hosts), ("share", Value::Float(0.5)), ("on", true.into()), ("name", "ü".into())]);
+    let web =
+        map(&[("hosts", hosts), ("share", Value::Float(0.5)), ("on", true.into()), ("name", "ü".into())]);
     map(&[("web", web), ("none", Value::List(Vec::new())), ("text", "t".into())])
 }
 
@@ -173,7 +174,11 @@ async fn role_07_roles_of_three_languages_start_reload_and_stop_in_one_order() {
     assert_eq!(mixed.notes.take(), [&VALIDATED[..], &STARTED].concat());
     let engine = mixed.running.host().engine();
     assert_eq!(engine.call("web", "page", Vec::new()).await.unwrap(), "sector of k".into());
-    mixed.dir.edit("store.rhai", "service_get(\"disk\").sector(key)", "service_get(\"disk\").sector(key + key)");
+    mixed.dir.edit(
+        "store.rhai",
+        "service_get(\"disk\").sector(key)",
+        "service_get(\"disk\").sector(key + key)",
+    );
     engine.roles().reload().await.unwrap();
     assert_eq!(mixed.notes.take(), [&VALIDATED[..], &STOPPED, &STARTED].concat());
     assert_eq!(engine.call("web", "page", Vec::new()).await.unwrap(), "sector of kk".into());

@@ -69,9 +69,8 @@ fn opening(lua: &Lua) -> mlua::Result<mlua::Function> {
         let work = pending.take()?;
         ticket(lua, &pending.0.ties, async { Some(work.await) }, answered)
     })?;
-    let cannot_wait = lua.create_function(|lua, name: String| {
-        refused(lua, &function(&name)?.cannot_wait().into())
-    })?;
+    let cannot_wait =
+        lua.create_function(|lua, name: String| refused(lua, &function(&name)?.cannot_wait().into()))?;
     let names: Vec<&str> = Function::ALL.iter().map(|function| function.as_str()).collect();
     let isyieldable: mlua::Function = coroutine(lua)?.raw_get("isyieldable")?;
     let chunk = lua.load(include_str!("lua/roles.lua")).set_name("=graceful");

@@ -153,7 +153,10 @@ fn role_08_wrong_use_is_told() {
             "graceful::roles::cfg([1])",
             "RoleError GR0517: cfg: expected a list of names of modules, got one that holds `1`",
         ),
-        ("graceful::roles::get_role()", "RoleError GR0517: get_role: expected the name of a role, got nothing"),
+        (
+            "graceful::roles::get_role()",
+            "RoleError GR0517: get_role: expected the name of a role, got nothing",
+        ),
         (
             "graceful::roles::apply_config(#{}, #{ role: [] })",
             "RoleError GR0517: apply_config: unknown option `role`, did you mean `roles`?",

@@ -22,12 +22,10 @@ impl Instance {
     pub fn ask(&self, from: &Name, function: Function, args: Vec<Value>) -> Answer {
         let now = |told: Result<Value, RoleError>| Answer::Now(told.map_err(Refusal::from));
         let mut given = Given::new(function, args);
-        match self.looked_up(function, &mut given) {
-            Some(told) => return now(told),
-            None => match self.noted(from, function, &mut given) {
-                Some(told) => return now(told),
-                None => self.done(function, &mut given).unwrap_or_else(|error| now(Err(error))),
-            },
+        let told = self.looked_up(function, &mut given).or_else(|| self.noted(from, function, &mut given));
+        match told {
+            Some(told) => now(told),
+            None => self.done(function, &mut given).unwrap_or_else(|error| now(Err(error))),
         }
     }
 
@@ -42,16 +40,16 @@ impl Instance {
             }),
             Function::GetEnabledRolesWithoutDeps => {
                 let given = given.next();
-                let roles = if given == Value::Null { Ok(self.enabled()) } else { Enabled::from_value(&given) };
+                let roles =
+                    if given == Value::Null { Ok(self.enabled()) } else { Enabled::from_value(&given) };
                 roles.and_then(|roles| self.get_enabled_roles_without_deps(&roles)).map(list)
             }
             Function::GetRole => given
                 .name("the name of a role")
                 .map(|name| self.get_role(&name).map_or(Value::Null, |role| declared(&role))),
-            Function::GetRoleDependencies => given
-                .name("the name of a role")
-                .and_then(|name| self.get_role_dependencies(&name))
-                .map(list),
+            Function::GetRoleDependencies => {
+                given.name("the name of a role").and_then(|name| self.get_role_dependencies(&name)).map(list)
+            }
             Function::IsReloadForbidden => Ok(self.is_reload_forbidden().into()),
             Function::ServiceGet => given.name("the name of a role").map(|name| {
                 let service = self.service_get(&name);
@@ -101,7 +99,11 @@ impl Instance {
         let work: BoxFuture<'static, Result<Value, RoleError>> = match function {
             Function::Cfg => {
                 let modules = given.modules()?;
-                return if nested { Err(RoleError::Nested) } else { Ok(self.reloads(function, self.register(modules))) };
+                return if nested {
+                    Err(RoleError::Nested)
+                } else {
+                    Ok(self.reloads(function, self.register(modules)))
+                };
             }
             Function::ValidateConfig => {
                 let (new, old) = (Config::new(given.document()?)?, given.next());
