@@ -33,6 +33,14 @@ pub enum Command {
     Status(Ask),
     /// Evaluate lines of Lua in the running app; dofile('main.lua') reloads what changed
     Console(Console),
+    /// The roles of the running app: list, enable, disable or reload them
+    Roles(Roles),
+    /// The configuration that the roles of the running app are told
+    Config(Config),
+    /// Forbid reloading roles until it is allowed again
+    Forbid(Ask),
+    /// Allow reloading roles again
+    Allow(Ask),
     /// Print the running app's metrics in Prometheus' text format
     Metrics(Ask),
 }
@@ -95,6 +103,88 @@ pub struct Ask {
     pub voice: Voice,
 }
 
+/// As [`Ask`], for commands that have something else than the app to be named first.
+#[derive(Debug, Args)]
+pub struct Of {
+    /// The app's folder, or one inside it
+    #[arg(long, short, value_name = "DIR", default_value = ".", env = "GRACEFUL_APP", global = true)]
+    pub app: PathBuf,
+    /// The admin socket, instead of the app's own
+    #[arg(long, value_name = "PATH", env = "GRACEFUL_ADMIN", global = true)]
+    pub admin: Option<PathBuf>,
+    /// How long to wait for the answer, in seconds
+    #[arg(long, value_name = "SECONDS", env = "GRACEFUL_TIMEOUT", value_parser = seconds, global = true)]
+    pub timeout: Option<Duration>,
+    /// Print JSON, with a schema_version
+    #[arg(long, env = "GRACEFUL_JSON", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, env = "GRACEFUL_QUIET", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Roles {
+    #[command(subcommand)]
+    pub what: Option<RolesCommand>,
+    #[command(flatten)]
+    pub of: Of,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RolesCommand {
+    /// List them, with what they depend on and whether they run; so it is without any of these
+    List,
+    /// Let these run, and what they depend on
+    Enable {
+        /// Names of roles
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Stop these, unless a role that runs depends on them
+    Disable {
+        /// Names of roles
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Reload the code of all roles, changed or not, from a clean slate
+    Reload,
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    #[command(subcommand)]
+    pub what: ConfigCommand,
+    #[command(flatten)]
+    pub of: Of,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the configuration that is active
+    Show,
+    /// Ask the roles whether they would take a configuration
+    Check {
+        /// A file of TOML or JSON
+        file: PathBuf,
+    },
+    /// Show what is different in a configuration
+    Diff {
+        /// A file of TOML or JSON
+        file: PathBuf,
+    },
+    /// Apply a configuration if every role takes it; the next start applies it again
+    Apply {
+        /// A file of TOML or JSON
+        file: PathBuf,
+        /// Whether this instance is the one that writes; it stays what it is unless this is said
+        #[arg(long, env = "GRACEFUL_MASTER", value_name = "BOOL")]
+        master: Option<bool>,
+    },
+    /// Go back to the manifest's configuration and roles, now or, if the app does not run, at its next start
+    Reset,
+}
+
 #[derive(Debug, Args)]
 pub struct Change {
     /// Take every module, changed or not
@@ -119,8 +209,11 @@ pub struct Reload {
 #[derive(Debug, Args)]
 pub struct Console {
     /// Evaluate this, and nothing from standard input
-    #[arg(long, short, value_name = "LUA", env = "GRACEFUL_EVAL", allow_hyphen_values = true)]
+    #[arg(long, short, value_name = "LINE", env = "GRACEFUL_EVAL", allow_hyphen_values = true)]
     pub eval: Option<String>,
+    /// The language of the lines: lua or rhai; Lua unless the app has none
+    #[arg(long, short, value_name = "LANGUAGE", env = "GRACEFUL_LANGUAGE")]
+    pub language: Option<String>,
     /// How long a line may take before it is cancelled, in seconds
     #[arg(long, value_name = "SECONDS", env = "GRACEFUL_LIMIT", default_value = "10", value_parser = seconds)]
     pub limit: Duration,
@@ -148,9 +241,14 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_variable() {
-        for command in Cli::command().get_subcommands() {
-            let flags =
-                command.get_arguments().filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()));
+        let cli = Cli::command();
+        let mut commands: Vec<&clap::Command> = cli.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let told = |flag: &clap::Arg| flag.is_positional() && flag.is_required_set();
+            let flags = command
+                .get_arguments()
+                .filter(|flag| !["help", "version"].contains(&flag.get_id().as_str()) && !told(flag));
             for flag in flags {
                 let variable = format!("GRACEFUL_{}", flag.get_id().as_str().to_uppercase());
                 assert_eq!(

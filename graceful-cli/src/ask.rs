@@ -1,9 +1,9 @@
 //! `plan`, `reload` and `status`: asks the running host through its admin socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use graceful_host::wire::ReloadRequest;
+use graceful_host::wire::{ReloadReply, ReloadRequest};
 use graceful_host::{AdminClient, AdminError, admin_path, app_folder};
 use serde_json::json;
 
@@ -12,26 +12,26 @@ use crate::exit::Exit;
 use crate::show;
 use crate::voice::{Voice, complain};
 
-struct Asked {
-    folder: PathBuf,
-    client: AdminClient,
-    voice: Voice,
+pub struct Asked {
+    pub folder: PathBuf,
+    pub client: AdminClient,
+    pub voice: Voice,
 }
 
 impl From<&Ask> for Asked {
     fn from(ask: &Ask) -> Self {
-        let folder = app_folder(&ask.app);
-        let path = ask.admin.clone().unwrap_or_else(|| admin_path(&folder));
-        Self {
-            folder,
-            client: AdminClient::new(path, ask.patience(Duration::ZERO)),
-            voice: (&ask.voice).into(),
-        }
+        Self::new(&ask.app, ask.admin.as_deref(), ask.patience(Duration::ZERO), (&ask.voice).into())
     }
 }
 
 impl Asked {
-    fn unanswered(&self, error: &AdminError) -> Exit {
+    pub fn new(app: &Path, admin: Option<&Path>, timeout: Duration, voice: Voice) -> Self {
+        let folder = app_folder(app);
+        let path = admin.map_or_else(|| admin_path(&folder), Path::to_path_buf);
+        Self { folder, client: AdminClient::new(path, timeout), voice }
+    }
+
+    pub fn unanswered(&self, error: &AdminError) -> Exit {
         unanswered(self.voice, error)
     }
 }
@@ -101,12 +101,16 @@ pub async fn reload(reload: &Reload) -> Exit {
         check: reload.check,
         forgive_before_reload: reload.forgive_before_reload,
     };
-    let reply = match asked.client.reload(&request).await {
-        Ok(reply) => reply,
-        Err(error) => return asked.unanswered(&error),
-    };
+    match asked.client.reload(&request).await {
+        Ok(reply) => reloaded(&asked, &reply),
+        Err(error) => asked.unanswered(&error),
+    }
+}
+
+/// How a reload ended.
+pub fn reloaded(asked: &Asked, reply: &ReloadReply) -> Exit {
     if asked.voice.json {
-        asked.voice.answer(&reply, String::new);
+        asked.voice.answer(reply, String::new);
     }
     match (&reply.reload, &reply.failure) {
         (_, Some(failure)) => {
@@ -115,7 +119,7 @@ pub async fn reload(reload: &Reload) -> Exit {
         }
         (Some(summary), None) => {
             if !asked.voice.json {
-                asked.voice.answer(&reply, || show::summary(summary));
+                asked.voice.answer(reply, || show::summary(summary));
             }
             Exit::Ok
         }

@@ -1,4 +1,4 @@
-//! `console`: lines of Lua from a person, or from a pipe, for the running app.
+//! `console`: lines of Lua or Rhai from a person, or from a pipe, for the running app.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -11,7 +11,8 @@ use crate::ask::unanswered;
 use crate::exit::Exit;
 use crate::voice::{Voice, complain};
 
-const GREETING: &str = "Lua, in the running app. dofile('main.lua') reloads what changed; Ctrl-D leaves.";
+const GREETING: &str =
+    "A console in the running app. dofile with the file of a module reloads what changed; Ctrl-D leaves.";
 
 /// How long the answer may take on top of the line itself.
 const ANSWER: std::time::Duration = std::time::Duration::from_secs(5);
@@ -32,7 +33,7 @@ pub async fn run(console: &Console) -> Exit {
     let (mut exit, mut text) = (Exit::Ok, String::new());
     while let Some(line) = lines.next(!text.is_empty()) {
         text.push_str(&line);
-        let request = ConsoleRequest { line: text.clone(), limit_ms, ..ConsoleRequest::default() };
+        let request = ConsoleRequest { line: text.clone(), language: console.language.clone(), limit_ms };
         let reply = match client.console(&request).await {
             Ok(reply) => reply,
             Err(error) => return unanswered(voice, &error),

@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod console;
 mod exit;
+mod roles;
 mod serve;
 mod show;
 mod snippet;
@@ -45,6 +46,10 @@ async fn run(command: &Command) -> Exit {
         Command::Reload(reload) => ask::reload(reload).await,
         Command::Status(ask) => ask::status(ask).await,
         Command::Console(console) => console::run(console).await,
+        Command::Roles(asked) => roles::roles(asked).await,
+        Command::Config(asked) => roles::config(asked).await,
+        Command::Forbid(ask) => roles::forbid(ask, true).await,
+        Command::Allow(ask) => roles::forbid(ask, false).await,
         Command::Metrics(ask) => ask::metrics(ask).await,
     }
 }

@@ -1,5 +1,7 @@
 //! Replies as a person reads them.
 
+pub mod roles;
+
 use std::fmt::Write;
 
 use graceful_host::CheckReply;
@@ -83,6 +85,12 @@ pub fn status(status: &StatusReply) -> String {
             let _ =
                 write!(text, "\n{}: generation {} is held by {}", module.name, held.born, held.by.join(", "));
         }
+    }
+    if !status.roles.roles.is_empty() {
+        let _ = write!(text, "\nroles: {}", roles::state(&status.roles));
+        let running = status.roles.roles.iter().filter(|role| role.running);
+        let running: Vec<&str> = running.map(|role| role.name.as_str()).collect();
+        let _ = write!(text, "\nrunning: {}", running.join(", "));
     }
     for leak in &status.leaks {
         let by = if leak.by.is_empty() { "nothing now".to_owned() } else { leak.by.join(", ") };

@@ -1,17 +1,16 @@
 //! The command as a person and a script use it: exit codes, output, signals, a process that dies.
 
+mod served;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+use served::{App, PATIENCE};
 
 const WEB: &str = "
 local http = require('http')
@@ -28,127 +27,14 @@ local counter = require('graceful').register_module('counter', {
 return { add = function() counter.state.n = counter.state.n + 1 return counter.state.n end }
 ";
 
-struct App {
-    dir: TempDir,
-}
-
 impl App {
     fn new() -> Self {
-        let app = Self { dir: tempfile::tempdir().unwrap() };
+        let app = Self::empty();
         app.write("graceful.toml", "name = 'app'\nentry = ['web']\nlisten = '127.0.0.1:0'\n");
         app.write("web.lua", WEB);
         app.write("counter.lua", COUNTER);
         fs::create_dir(app.path().join("lib")).unwrap();
         app
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.path().join(file), text).unwrap();
-    }
-
-    /// The command with nothing of this shell's own in its surroundings; its sockets are inside the folder.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_graceful"));
-        command.args(arguments).current_dir(self.path()).env_clear();
-        let run = self.path().join(".run");
-        let _ = fs::create_dir(&run);
-        command.env("XDG_RUNTIME_DIR", run);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn serve(&self, arguments: &[&str]) -> Served {
-        let mut command = self.command(arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let errors = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = BufReader::new(errors).read_to_string(&mut text);
-            text
-        });
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said = Vec::new();
-        let address = loop {
-            let Some(Ok(line)) = lines.next() else {
-                panic!("it did not start: {said:?} {}", errors.join().unwrap())
-            };
-            let address =
-                line.rsplit_once("http://").map(|(_, rest)| rest.trim_matches(['"', '}']).to_owned());
-            said.push(line);
-            if let Some(address) = address {
-                break address.split('"').next().unwrap().to_owned();
-            }
-        };
-        let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
-        Served { child, address, said, rest: Some(rest), errors: Some(errors) }
-    }
-}
-
-struct Served {
-    child: Child,
-    address: String,
-    said: Vec<String>,
-    rest: Option<std::thread::JoinHandle<Vec<String>>>,
-    errors: Option<std::thread::JoinHandle<String>>,
-}
-
-impl Served {
-    fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-    }
-
-    fn until(&self, path: &str, good: impl Fn(&str) -> bool) -> String {
-        let begun = Instant::now();
-        loop {
-            let got = self.get(path);
-            if good(&got) {
-                return got;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{path} still answers {got:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-
-    /// Exit code, and all that was said on standard output and standard error.
-    fn wait(mut self) -> (Option<i32>, String, String) {
-        let begun = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let code = self.child.wait().unwrap().code();
-        let mut said = std::mem::take(&mut self.said);
-        said.extend(self.rest.take().unwrap().join().unwrap());
-        (code, said.join("\n"), self.errors.take().unwrap().join().unwrap())
-    }
-
-    fn end(self) -> (Option<i32>, String, String) {
-        self.signal("TERM");
-        self.wait()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

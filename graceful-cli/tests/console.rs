@@ -52,6 +52,25 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn reg_12_a_line_may_be_rhai() {
+    let app = Served::new(&[
+        ("graceful.toml", "name = 'app'\nentry = ['main', 'hits']\n[backends.lua]\n[backends.rhai]\n"),
+        ("main.lua", "return {}"),
+        ("hits.rhai", "fn hit(n) { n + 1 }"),
+    ]);
+    let output = app.console(&["--language", "rhai", "--eval", "import \"hits\" as hits; hits::hit(1)"], "");
+    assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("2\n", ""));
+    let output = app.console(&["-l", "rhai"], "fn twice(n) {\n  n * 2 } twice(2)\n");
+    assert_eq!((text(&output.stdout).as_str(), text(&output.stderr).as_str()), ("4\n", ""));
+    let output = app.console(&["-l", "rhai"], "let x = = 1;\nhits\n");
+    let errors = text(&output.stderr);
+    assert!(
+        errors.starts_with("error[GR0301]: unexpected '='\n --> console:1:9\nerror[GR0302]: "),
+        "{errors}"
+    );
+}
+
+#[test]
 fn reg_12_the_app_is_reloaded_and_looked_at_from_the_console() {
     let app = Served::new(&[
         ("graceful.toml", "name = 'app'\nentry = ['main']\n"),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::asked::roles::{Answer, Function};
+use crate::clock::Clock;
 use crate::error::{CallError, Place, ScriptError};
 use crate::failure::ReloadError;
 use crate::gate::{Generation, LeaseKind};
@@ -161,6 +162,9 @@ pub struct StageCx {
     pub importer: Arc<dyn Importer>,
 }
 
+/// How often at most it is looked at what a top level has left.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Given to a top level that is being staged, for what could not be known by reading it.
 #[async_trait]
 pub trait Importer: Send + Sync {
@@ -175,6 +179,24 @@ pub trait Importer: Send + Sync {
         name: &Name,
         place: Option<Place>,
     ) -> Result<Arc<Instance>, ScriptError>;
+
+    /// Ends once the top level of `module` has taken `budget`, from now on and without what it waits for imports:
+    /// what those take is theirs.
+    async fn over(&self, clock: &dyn Clock, module: &Name, budget: Duration) {
+        let began = clock.now();
+        loop {
+            let own = (clock.now() - began).saturating_sub(self.waited(module, clock.now()));
+            match budget.checked_sub(own).filter(|left| !left.is_zero()) {
+                Some(left) => clock.sleep(left.max(LOOK)).await,
+                None => return,
+            }
+        }
+    }
+
+    /// How long by `now` the top level of `module` has waited for imports.
+    fn waited(&self, _module: &Name, _now: Duration) -> Duration {
+        Duration::ZERO
+    }
 
     /// Says that `module`'s `init` ran to its end while it registered, which happens only at a start
     /// ([`TxnCx::start`]). If the start fails later, the engine runs `finalize`, dependents first.

@@ -4,6 +4,7 @@ mod draft;
 mod order;
 mod parse;
 mod scan;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::report::ReloadOptions;
 use crate::source::{Found, Name, Source, SourceError};
 use draft::Draft;
 pub(crate) use order::unload_order;
+pub(crate) use versions::{Way, way};
 
 /// The languages, by name.
 pub(crate) type Backends = BTreeMap<String, Arc<dyn Backend>>;
@@ -139,7 +141,9 @@ pub(crate) fn compute(inputs: &Inputs) -> Result<Changes, Failure> {
     draft.widen();
     draft.close_over_requires()?;
     draft.retire()?;
-    draft.finish()
+    let changes = draft.finish()?;
+    changes.check_ways(inputs.options.force)?;
+    Ok(changes)
 }
 
 /// Reads `name` and all it requires that is not live, for a top level that asked for it by a name no one

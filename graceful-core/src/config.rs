@@ -1,6 +1,7 @@
 //! The configuration: one document of sections, the same for every language.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,18 @@ pub struct ConfigChange {
     /// What is.
     pub new: Option<Value>,
 }
+
+/// Where a section of a configuration is not what its role's schema says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Where in the section: the keys, with dots between them; empty for the section itself.
+    pub path: String,
+    /// What was expected there.
+    pub expected: String,
+}
+
+/// Compares a section with a schema; the core has no JSON Schema of its own.
+pub(crate) type Schemas = Arc<dyn Fn(&Value, &Value) -> Result<(), Mismatch> + Send + Sync>;
 
 impl Config {
     /// A configuration of this document.

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use crate::board::Board;
 use crate::changes::Backends;
+use crate::config::{Config, Schemas};
 use crate::generation::{Instance, World};
 use crate::limits::Limits;
-use crate::role::RoleInfo;
+use crate::role::{RoleError, RoleInfo};
 use crate::source::Name;
+use crate::value::Value;
 pub(crate) use apply::Apply;
 pub(crate) use letting_go::let_go;
 pub(crate) use stop::Stopped;
@@ -23,6 +25,8 @@ pub(crate) struct Crew {
     pub(crate) board: Board,
     pub(crate) backends: Arc<Backends>,
     pub(crate) limits: Limits,
+    /// What compares sections with the schemas that roles give.
+    pub(crate) schemas: Option<Schemas>,
 }
 
 /// A role with the code that runs it.
@@ -46,6 +50,18 @@ impl Crew {
         drop(desk);
         let runs = set.all().iter().filter(|role| running.contains_key(&role.name));
         runs.filter_map(|role| self.member(role)).collect()
+    }
+
+    /// Whether a role's section is what its schema says. One that is not there is an empty one.
+    pub(crate) fn fits(&self, role: &RoleInfo, config: &Config) -> Result<(), RoleError> {
+        let (Some(schemas), Some(schema)) = (&self.schemas, &role.config_schema) else { return Ok(()) };
+        let empty = Value::map();
+        schemas(schema, config.section(&role.name).unwrap_or(&empty)).map_err(|mismatch| {
+            let keys = [role.name.as_str(), &mismatch.path];
+            let path = keys.into_iter().filter(|keys| !keys.is_empty()).collect::<Vec<_>>().join(".");
+            let (role, module) = (role.name.clone(), role.module.clone());
+            RoleError::Schema { role, module, path, expected: mismatch.expected }
+        })
     }
 
     /// Notes that a role runs, or that it does not.

@@ -222,6 +222,7 @@ impl Engine {
             entries: Vec::new(),
             limits: Limits::default(),
             identities: BTreeMap::new(),
+            schemas: None,
         }
     }
 

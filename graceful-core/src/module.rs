@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use crate::error::{CallError, Place};
 use crate::lifecycle::{HookError, Lifecycle};
 use crate::manifest::Manifest;
-use crate::migration::MigrationCx;
+use crate::migration::{MigrationCx, Migrations};
 use crate::source::Name;
 use crate::value::Value;
+use crate::version::Version;
 
 /// A `require` or `import` with a constant name, found by reading the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,25 @@ pub struct Compiled {
     pub requires: Vec<Require>,
     /// Bytecode, a tree: its backend's own.
     pub artifact: Arc<dyn Any + Send + Sync>,
+    /// What it will register with, where the text says that for certain.
+    pub declared: Option<Declared>,
+}
+
+impl Compiled {
+    /// A source that says nothing for certain of what it will register with.
+    pub fn new(requires: Vec<Require>, artifact: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { requires, artifact, declared: None }
+    }
+}
+
+/// Version and migrations of a registration, as they can be read from a text before it runs: constants, in a
+/// call that stands in no function and in no branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The version.
+    pub version: Option<Version>,
+    /// The steps.
+    pub migrations: Migrations,
 }
 
 /// A copy of a module's state, opaque to everybody but its backend.

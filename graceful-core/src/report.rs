@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::event::{Phase, Purpose};
 use crate::migration::MigrationStep;
 use crate::plan::{Action, Plan, Reason};
+use crate::role_set::Enabled;
 use crate::source::Name;
 use crate::version::Version;
 
@@ -58,6 +60,9 @@ pub struct ReloadOptions {
     /// The modules to register as roles, in place of those that are; `None` leaves them. See
     /// [`Instance::cfg`](crate::instance::Instance::cfg).
     pub register: Option<Vec<Name>>,
+    /// The configuration that roles with new code are asked about, and the roles that are enabled by it, instead of
+    /// the active ones: what a check of an app that does not run is for. Only with `check`.
+    pub candidate: Option<(Config, Enabled)>,
     /// Goes as far as *validate* and then back: says whether the reload would be refused, and touches nothing
     /// live. At a start an `init` that ran while its module registered is undone by its `finalize`.
     pub check: bool,

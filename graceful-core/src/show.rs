@@ -8,7 +8,8 @@ use crate::backend::Kept;
 use crate::engine::Engine;
 use crate::gate::{LeaseKind, LeaseRecord};
 use crate::generation::{Instance, World};
-use crate::status::{Held, KeptStatus, Leak, ModuleStatus, Status};
+use crate::role::RoleInfo;
+use crate::status::{Held, KeptStatus, Leak, ModuleStatus, RoleStatus, RolesStatus, Status};
 
 /// Code that keeps an interpreter for longer than this is shown.
 const KEPT: Duration = Duration::from_secs(1);
@@ -35,6 +36,7 @@ impl Engine {
             leaks,
             kept: self.kept(KEPT).into_iter().map(|(backend, kept)| shown(backend, &kept)).collect(),
             last_reload,
+            roles: roles(self),
         }
     }
 }
@@ -77,6 +79,28 @@ fn module(
         state_age_ms: age.as_millis().try_into().unwrap_or(u64::MAX),
         held: held.filter(|held| !held.by.is_empty()).collect(),
     }
+}
+
+/// All of it as it is at one moment.
+fn roles(engine: &Engine) -> RolesStatus {
+    let desk = engine.0.crew.board.desk();
+    let (set, state, trouble) = (desk.set.clone(), desk.state, desk.trouble.clone());
+    let reload_forbidden = desk.forbidden || !desk.allowed;
+    let enabled: BTreeSet<String> =
+        set.get_enabled_roles(&desk.enabled).unwrap_or_default().into_iter().collect();
+    let running: BTreeSet<String> = desk.running.keys().cloned().collect();
+    drop(desk);
+    let show = |info: &RoleInfo| RoleStatus {
+        backend: engine
+            .world()
+            .live(&info.module)
+            .map(|live| live.source.backend.clone())
+            .unwrap_or_default(),
+        enabled: enabled.contains(&info.name),
+        running: running.contains(&info.name),
+        info: info.clone(),
+    };
+    RolesStatus { state, trouble, reload_forbidden, roles: set.all().iter().map(show).collect() }
 }
 
 fn leak(world: &World, old: &Arc<Instance>) -> Option<Leak> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 
-use crate::backend::{Finalize, StageCx, Txn, TxnCx};
+use crate::backend::{Finalize, Importer, StageCx, Txn, TxnCx};
 use crate::changes::{Backends, Changes, Inputs, next_edges};
 use crate::error::{Place, ScriptError, ScriptErrorKind};
 use crate::event::EventKind;
@@ -77,7 +77,8 @@ impl Staging {
         let cx = TxnCx { generation, start, intents: intents.clone(), stage_budget: budget, drain };
         let txns = backends.iter().map(|(name, backend)| (name.clone(), backend.begin(cx.clone()).into()));
         let txns = txns.collect();
-        let (staged, begun, requests, imported, failure) = Default::default();
+        let requests = Arc::new(Requests::new(world.clock.clone()));
+        let (staged, begun, imported, failure) = Default::default();
         Self { world, generation, intents, txns, staged, begun, requests, imported, budget, failure }
     }
 
@@ -169,12 +170,13 @@ impl Staging {
         let state_version = same_backend.and_then(|live| live.state_version.get().cloned());
         let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
+        let importer = self.requests.clone();
         Box::pin(async move {
             // From its first poll on: it may be made ready long before.
             let began = world.clock.now();
             let (kind, name) = (LeaseKind::Stage, &instance.name);
             let lease = Lease::open_at(&world.gate, name, kind, generation, Some(intents));
-            let deadline = world.clock.sleep(budget);
+            let deadline = importer.over(&*world.clock, name, budget);
             let work = lease.scope(async move { txn.stage(cx).await });
             let work = AssertUnwindSafe(world.watch.over(name, "top level", budget, work)).catch_unwind();
             let module = match select(Box::pin(work), deadline).await {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::board::Trouble;
+use crate::role::{InstanceState, RoleInfo};
 use crate::version::Version;
 
 /// What the engine is doing.
@@ -78,6 +80,33 @@ pub struct LastReload {
     pub message: Option<String>,
 }
 
+/// One registered role.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleStatus {
+    /// What it declares.
+    #[serde(flatten)]
+    pub info: RoleInfo,
+    /// The backend of its module.
+    pub backend: String,
+    /// It is to run: asked for, permanent, or depended on by one that is.
+    pub enabled: bool,
+    /// It runs.
+    pub running: bool,
+}
+
+/// The roles of an engine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RolesStatus {
+    /// What they are doing.
+    pub state: InstanceState,
+    /// Why the state is one of failure.
+    pub trouble: Option<Trouble>,
+    /// Reloading them is forbidden, for ever or at the moment.
+    pub reload_forbidden: bool,
+    /// The roles, each after its dependencies.
+    pub roles: Vec<RoleStatus>,
+}
+
 /// What an engine shows of itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -97,6 +126,8 @@ pub struct Status {
     pub kept: Vec<KeptStatus>,
     /// How the last reload ended.
     pub last_reload: Option<LastReload>,
+    /// The roles.
+    pub roles: RolesStatus,
 }
 
 /// Code that keeps an interpreter which others wait for.

@@ -13,6 +13,7 @@ use crate::clock::TokioClock;
 use crate::host::HostError;
 use crate::http::route::{ROUTE, same_route};
 use crate::options::HostOptions;
+use crate::roles::schema;
 use crate::settings;
 use crate::sources::DirSources;
 use crate::topics::{EVENTS, Topics};
@@ -30,6 +31,7 @@ pub(crate) fn engine(
         .sources(Arc::new(sources.clone()))
         .limits(settings::limits(&app.reload))
         .identity(ROUTE, same_route)
+        .config_schema(schema::fits)
         .native(EVENTS, &[], topics.module());
     for backend in backends {
         builder = builder.backend(backend);
@@ -43,7 +45,8 @@ pub(crate) fn engine(
         builder = builder.entry(name.clone());
     }
     let engine = builder.build();
-    settings::set_config(&engine, &app.config);
+    settings::set_config(&engine, app);
+    settings::allow(&engine, app);
     Ok((engine, sources))
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::host::{Host, HostError};
 use crate::options::HostOptions;
+use crate::roles;
 use crate::wire::{Failure, PlanStep, SCHEMA_VERSION, word_fields};
 use states::States;
 
@@ -85,7 +86,15 @@ pub async fn check(
     if states.is_some() {
         host.engine().set_entries(app.entry.iter().map(|name| name.as_str()).chain([LAST]));
     }
-    let result = host.engine().reload(ReloadOptions { check: true, ..ReloadOptions::default() }).await;
+    let mut asked = ReloadOptions { check: true, ..ReloadOptions::default() };
+    if let Some(settings) = &app.roles {
+        let (first, warnings) = roles::first(&roles::kept(folder, &app), &app, settings);
+        seen.warnings.lock().unwrap().extend(warnings);
+        let enabled = first.enabled();
+        asked.register = Some(settings.modules.clone());
+        asked.candidate = Some((first.config, enabled));
+    }
+    let result = host.engine().reload(asked).await;
     let failure = result.err().map(|error| host.with_source(Failure::from(&error)));
     let modules = std::mem::take(&mut *seen.modules.lock().unwrap());
     let warnings = std::mem::take(&mut *seen.warnings.lock().unwrap());

@@ -14,6 +14,7 @@ use crate::assemble;
 use crate::clock::TokioClock;
 use crate::metrics::Metrics;
 use crate::options::HostOptions;
+use crate::roles::{self, keeper::Keeper};
 use crate::sources::DirSources;
 use crate::topics::Topics;
 use crate::wire::{Failure, StatusReply};
@@ -88,6 +89,8 @@ pub(crate) struct Inner {
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Where reloads run, whoever asks for them.
     pub(crate) runtime: Handle,
+    /// Keeps what was applied.
+    pub(crate) keeper: Arc<Keeper>,
     /// The last reload failed, so what is on disk is not what is live.
     pub(crate) behind: AtomicBool,
     /// The engine shuts down, whoever asked for it.
@@ -142,8 +145,11 @@ impl Host {
         let metrics: Arc<Metrics> = Arc::default();
         engine.subscribe(metrics.clone());
         engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
+        let keeper = Arc::new(Keeper::new(roles::kept(&root, &app)));
+        engine.subscribe(keeper.clone());
         options.observers.iter().for_each(|observer| engine.subscribe(observer.clone()));
-        Ok(Self(Arc::new(Inner {
+        let host = Self(Arc::new(Inner {
+            keeper,
             root,
             options,
             engine,
@@ -158,7 +164,9 @@ impl Host {
             ending,
             clock,
             kept: watch::channel(None).0,
-        })))
+        }));
+        host.0.keeper.serve(Arc::downgrade(&host.0));
+        Ok(host)
     }
 
     /// The engine: what embedders call modules through.

@@ -33,6 +33,7 @@ mod http;
 mod metrics;
 mod options;
 mod reload;
+mod roles;
 mod running;
 mod settings;
 mod signals;
@@ -43,13 +44,17 @@ mod watchman;
 pub mod wire;
 
 pub use admin::{AdminClient, AdminError, admin_path, app_folder};
-pub use app::{AdminSettings, App, BackendSettings, LimitSettings, MANIFEST, ManifestError, ReloadSettings};
+pub use app::{
+    AdminSettings, App, BackendSettings, LimitSettings, MANIFEST, ManifestError, ReloadSettings,
+    RoleSettings, read_document,
+};
 pub use check::{CheckReply, StateReply, check};
 pub use clock::TokioClock;
 pub use host::{Host, HostError};
 pub use http::route::same_route;
 pub use metrics::{CATALOGUE, Kind, Metric, Metrics};
 pub use options::{Cause, HostOptions, OnReload};
+pub use roles::forget_applied;
 pub use running::Running;
 pub use signals::Signals;
 pub use sources::DirSources;

@@ -58,7 +58,7 @@ impl Host {
     }
 
     /// Nobody can say when a reload ends that waits for `why`.
-    fn given_up(&self, why: String, began: bool) -> Failure {
+    pub(crate) fn given_up(&self, why: String, began: bool) -> Failure {
         let runs = began && self.engine().status().state == EngineState::Reloading;
         let mut failure = Failure::refused("GR0120", why, self.engine().world().gate.live().0);
         failure.retryable = true;
@@ -81,6 +81,10 @@ impl Host {
         }
         options.drain = new.reload.drain;
         settings::apply(self.engine(), &old, &new);
+        let modules = |app: &App| app.roles.as_ref().map(|roles| roles.modules.clone());
+        if modules(&old).is_some() && modules(&old) != modules(&new) && self.active().is_some() {
+            options.register = modules(&new);
+        }
         if options.check {
             let result = self.engine().reload(options).await;
             settings::apply(self.engine(), &new, &old);
@@ -97,6 +101,7 @@ impl Host {
                 *self.0.app.lock().unwrap() = Arc::new(new);
                 let mut summary = Summary::from(&report);
                 summary.warnings.extend(warnings);
+                self.roles_begun(&mut summary).await?;
                 Ok(summary)
             }
             Err(error) => {

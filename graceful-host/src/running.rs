@@ -69,6 +69,10 @@ impl Host {
         watchman::begin(self).map_err(failed)?;
         let first = self.reload(Cause::Start, ReloadOptions::default()).await;
         if let (Err(failure), false) = (&first, options.dev) {
+            if self.engine().status().generation > 0 {
+                // The modules are live, and the roles are not to be.
+                self.shutdown(ShutdownOptions::default()).await;
+            }
             return Err(HostError::Start(Box::new(failure.clone())));
         }
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());

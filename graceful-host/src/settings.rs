@@ -1,9 +1,8 @@
 //! What of a manifest can change while the app runs: its entries and its `[config]`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use graceful_core::{Engine, Limits, Native, Value};
+use graceful_core::{Engine, Limits, Native};
 
 use crate::app::{App, ReloadSettings};
 
@@ -19,18 +18,27 @@ pub(crate) fn apply(engine: &Engine, old: &App, new: &App) {
     if old.entry != new.entry {
         engine.set_entries(new.entry.clone());
     }
-    if old.config != new.config {
-        set_config(engine, &new.config);
+    if (&old.config, old.roles.is_some()) != (&new.config, new.roles.is_some()) {
+        set_config(engine, new);
+    }
+    allow(engine, new);
+}
+
+/// Whether the manifest allows the code of roles to be reloaded.
+pub(crate) fn allow(engine: &Engine, app: &App) {
+    if let Some(roles) = &app.roles {
+        engine.roles().set_reload_allowed(roles.reload_allowed);
     }
 }
 
-/// The module `config` has one export for each key. An app without `[config]` may have its own `config`.
-pub(crate) fn set_config(engine: &Engine, config: &BTreeMap<String, Value>) {
-    if config.is_empty() {
+/// The module `config` has one export for each key. An app without `[config]` may have its own `config`; in one with
+/// roles they are told the configuration, and there is no second one to read.
+pub(crate) fn set_config(engine: &Engine, app: &App) {
+    if app.config.is_empty() || app.roles.is_some() {
         engine.natives().remove(CONFIG);
         return;
     }
-    let config = config.clone();
+    let config = app.config.clone();
     engine.natives().set(CONFIG, &[], move |_| {
         let values = config.iter();
         Ok(values.fold(Native::plain(), |module, (key, value)| module.value(key, value.clone())))
@@ -65,11 +73,30 @@ pub(crate) fn needs_restart(old: &App, new: &App) -> Vec<String> {
         ("backends", old.backends != new.backends),
         ("limits", old.limits != new.limits),
         ("admin", old.admin != new.admin),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("roles", old.roles.is_some() && new.roles.is_none()),
         ("reload", limits(old) != limits(new) || old.reload.debounce != new.reload.debounce),
         ("reload.watch", old.reload.watch != new.reload.watch),
     ];
     let changed = differs.iter().filter(|(_, differs)| *differs);
-    changed
-        .map(|(key, _)| format!("`{key}` changed in the manifest: it takes effect at the next start"))
-        .collect()
+    let changed =
+        changed.map(|(key, _)| format!("`{key}` changed in the manifest: it takes effect at the next start"));
+    changed.chain(needs_reset(old, new)).collect()
+}
+
+/// What roles were told differs, and they are told again only if that is asked for.
+fn needs_reset(old: &App, new: &App) -> Vec<String> {
+    let (Some(before), Some(after)) = (&old.roles, &new.roles) else { return Vec::new() };
+    let differs = [
+        ("config", old.config != new.config),
+        ("roles.enabled", before.enabled != after.enabled),
+        ("roles.master", before.master != after.master),
+    ];
+    let changed = differs.iter().filter(|(_, differs)| *differs);
+    let told = |key: &str| {
+        format!(
+            "`{key}` changed in the manifest: `graceful config reset` applies it, or a start if nothing else was applied"
+        )
+    };
+    changed.map(|(key, _)| told(key)).collect()
 }

@@ -55,12 +55,29 @@ async fn a_line_has_a_deadline_and_its_failure_a_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_app_without_lua_says_that_it_has_no_console() {
+async fn reg_12_an_app_without_lua_has_a_console_in_rhai() {
     let app = AppDir::new(&[
         ("graceful.toml", "name = 'r'\nentry = ['main']\n[backends.rhai]\n"),
-        ("main.rhai", "fn n() { 1 }"),
+        ("main.rhai", "import \"counter\" as counter; fn n() { counter::n() }"),
+        ("counter.rhai", "graceful::register_module(\"counter\", #{ version: \"1.0.0\" }); fn n() { 1 }"),
     ]);
     let running = app.start(app.options()).await;
-    assert_eq!(ask(&app, "1").await.failure.unwrap().message, "rhai has no console");
+    assert_eq!(ask(&app, "import \"main\" as m; m::n() + 1").await.values, ["2"]);
+    app.edit("counter.rhai", "{ 1 }", "{ 2 }");
+    app.edit("counter.rhai", "1.0.0", "1.1.0");
+    let reloaded =
+        "committed, generation 2: reload counter 1.0.0 -> 1.1.0 (changed), reload main (depends on counter)";
+    assert_eq!(ask(&app, "dofile(\"main.rhai\")").await.values, [reloaded]);
+    assert_eq!(ask(&app, "import \"main\" as m; m::n() + 1").await.values, ["3"]);
+    for line in ["loop { }", "fiber::sleep(60)"] {
+        let failure = ask(&app, line).await.failure.unwrap();
+        assert!(failure.code == "GR0303" && failure.message.contains("ran longer than 500ms"), "{failure:?}");
+    }
+    let failure = ask(&app, "let a = 1;\nb").await.failure.unwrap();
+    assert_eq!((failure.code.as_str(), failure.place.unwrap().to_string()), ("GR0302", "console:2:1".into()));
+    let unknown =
+        ConsoleRequest { line: "1".into(), language: Some("perl".into()), ..ConsoleRequest::default() };
+    let failure = app.admin().console(&unknown).await.unwrap().failure.unwrap();
+    assert!(failure.message.contains("perl"), "{failure:?}");
     assert!(running.stop().await);
 }

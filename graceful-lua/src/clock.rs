@@ -1,7 +1,8 @@
 //! `require('clock')`: what time it is, and how long something took, by the names of the Tarantool world.
 //!
 //! `time` and `realtime` are seconds since 1970, `monotonic` seconds that never go back, from the host's own
-//! clock, `proc` seconds of the processor that the program used. With `64` behind their names they are whole
+//! clock, `proc` seconds of the processor that the program used, `thread` what the thread used that runs this (on
+//! Unix; a call that waits may go on on another one). With `64` behind their names they are whole
 //! nanoseconds (on LuaJIT as far as a float holds them). `bench(f, ...)` gives `{seconds, results...}`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,8 @@ pub(crate) fn factory(lua: &Lua, ties: &Ties) -> mlua::Result<Function> {
     {
         reads(lua, &clock, &["proc"], move || Ok(Duration::from_secs_f64(used.call::<f64>(())?.max(0.0))))?;
     }
+    #[cfg(unix)]
+    reads(lua, &clock, &["thread"], || Ok(of_thread()))?;
     let bench = "local clock = ...
         return function(f, ...)
             local began = (clock.proc or clock.monotonic)()
@@ -36,6 +39,13 @@ pub(crate) fn factory(lua: &Lua, ties: &Ties) -> mlua::Result<Function> {
         clock.for_each::<Value, Value>(|name, function| own.raw_set(name, function))?;
         Ok(own)
     })
+}
+
+/// The time of the processor that this thread used.
+#[cfg(unix)]
+fn of_thread() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(used).unwrap_or_default()
 }
 
 /// Under each of `names` the seconds, and under `name64` the nanoseconds that `read` gives.
@@ -80,8 +90,20 @@ mod tests {
                     local took = clock.bench(function(a, b) return b, a end, 1, 2)
                     return { took[1] >= 0, took[2], took[3] }
                 end,
+                thread = function()
+                    local before, whole, n = clock.thread(), clock.thread64(), 0
+                    for i = 1, 2000000 do n = n + i end
+                    local used = clock.thread() - before
+                    return { used > 0, used < 60, clock.thread64() > whole }
+                end,
             }",
         );
+        if cfg!(unix) {
+            assert_eq!(
+                bench.call("thread").unwrap(),
+                Value::List(vec![true.into(), true.into(), true.into()])
+            );
+        }
         bench.call("now").unwrap();
         assert_eq!(bench.call("slept").unwrap(), Value::List(vec![true.into(), true.into()]));
         assert_eq!(bench.call("time").unwrap(), true.into());

@@ -84,7 +84,7 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
         own.or_else(|_| parse(lua, &name, &text)).map(|function| function.dump(false))
     });
     let bytecode = parsed.map_err(|error| script_error(&error, |_| Some(Arc::new(source.clone()))))?;
-    let mut requires = scan(&source.text, &source.origin);
+    let (mut requires, declared) = scan(&source.text, &source.origin, &source.name);
     requires.retain(|require| !given.fixed.contains(require.name.as_str()));
     // That there is none fails no plan; if there is one it is loaded, and comes first when it is asked for.
     requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
@@ -94,7 +94,7 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     };
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
     let name = CString::new(name).unwrap_or_default();
-    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }) })
+    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }), declared })
 }
 
 fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {

@@ -1,25 +1,28 @@
-//! Finds the requires of a text by reading it.
+//! Finds the requires of a text by reading it, and what it registers with.
 
-use graceful_core::{Place, Require};
+use graceful_core::{Declared, Place, Require};
 
+use self::declared::Taken;
 use self::lexer::{Lexer, Spot, Token};
 
+mod declared;
 mod lexer;
 mod strings;
 
-/// Every `require` of `text` with a constant name, in the order of the text. Reads Lua 5.1 to 5.4, LuaJIT and
-/// Luau; a text that does not parse gives what was found on the way.
-pub(crate) fn scan(text: &[u8], origin: &str) -> Vec<Require> {
+/// Every `require` of `text` with a constant name, in the order of the text, and what is certain to be registered
+/// as `name`. Reads Lua 5.1 to 5.4, LuaJIT and Luau; a text that does not parse gives what was found on the way.
+pub(crate) fn scan(text: &[u8], origin: &str, name: &str) -> (Vec<Require>, Option<Declared>) {
     let mut reader = Reader::new(text);
     while reader.token != Token::End {
         reader.read();
     }
+    let declared = reader.declared(name);
     let found = reader.found.into_iter().map(|(name, spot, deferred)| Require {
         name: name.into(),
         place: Place::new(origin, spot.line, spot.column),
         deferred,
     });
-    found.collect()
+    (found.collect(), declared)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +59,14 @@ struct Reader<'a> {
     functions: usize,
     shadows: usize,
     found: Vec<(String, Spot, bool)>,
+    /// The last tokens that were taken, the newest first.
+    taken: [Taken<'a>; 8],
+    /// The locals that are `graceful`.
+    graceful: Vec<&'a [u8]>,
+    /// Where registrations begin; `None` if it is uncertain whether one runs.
+    registers: Vec<Option<(Lexer<'a>, Token<'a>)>>,
+    /// The top level may have ended.
+    returned: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -72,6 +83,10 @@ impl<'a> Reader<'a> {
             functions: 0,
             shadows: 0,
             found: Vec::new(),
+            taken: [Taken::Other; 8],
+            graceful: Vec::new(),
+            registers: Vec::new(),
+            returned: false,
         }
     }
 
@@ -80,6 +95,8 @@ impl<'a> Reader<'a> {
         let (token, spot) = self.lexer.next();
         self.spot = spot;
         let taken = std::mem::replace(&mut self.token, token);
+        self.taken.rotate_right(1);
+        self.taken[0] = Taken::from(&taken);
         self.expect = match &taken {
             Token::Punct(b'.' | b':') => Expect::Member,
             Token::Punct(
@@ -104,6 +121,9 @@ impl<'a> Reader<'a> {
         let (spot, expect) = (self.spot, self.expect);
         self.advance();
         if expect == Expect::Member {
+            if word == b"register_module" {
+                self.registers();
+            }
             return;
         }
         match word {
@@ -131,6 +151,7 @@ impl<'a> Reader<'a> {
             }
             b"local" => self.local(),
             b"require" => self.require(spot),
+            b"return" => self.returned |= self.functions == 0,
             _ => {}
         }
     }
@@ -242,6 +263,9 @@ impl<'a> Reader<'a> {
         };
         if bracket && !matches!(self.token, Token::Punct(b')' | b',')) {
             return;
+        }
+        if name == b"graceful" {
+            self.is_graceful(bracket);
         }
         if let Ok(name) = String::from_utf8(name) {
             self.found.push((name, spot, self.functions > 0));

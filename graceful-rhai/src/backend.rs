@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
-use graceful_core::{Backend, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
+use async_trait::async_trait;
+use graceful_core::{Backend, CallError, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
 use rhai::{Dynamic, Engine, EvalContext, Module, OptimizationLevel, Shared};
 
 use crate::failure::Thrown;
@@ -11,8 +13,8 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    channel, class, clock, compile, cond, failure, fiber, graceful, http, limits::Limits, log, progress,
-    registration, roles, semver, service, state,
+    channel, class, clock, compile, cond, console, failure, fiber, graceful, http, limits::Limits, log,
+    progress, registration, roles, semver, service, state,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -107,14 +109,19 @@ impl RhaiBuilder {
         }
         let level = engine.optimization_level();
         engine.set_optimization_level(OptimizationLevel::None);
-        let runtime = Runtime { engine, level, builtin, link: OnceLock::new() };
+        let console = console::module().into();
+        let runtime = Runtime { engine, level, builtin, console, link: OnceLock::new() };
         Arc::new(RhaiBackend { runtime: Arc::new(runtime) })
     }
 }
 
 fn own_engine() -> Engine {
     let mut engine = Engine::new();
-    engine.on_print(|text| tracing::info!(target: "graceful::script", "{text}"));
+    engine.on_print(|text| {
+        if let Some(text) = console::print(text) {
+            tracing::info!(target: "graceful::script", "{text}");
+        }
+    });
     engine.on_debug(|text, source, at| {
         tracing::debug!(target: "graceful::script", source, at = %at, "{text}");
     });
@@ -138,6 +145,7 @@ fn variable(name: &str, index: usize, cx: EvalContext) -> Thrown<Option<Dynamic>
     Ok(constants.and_then(|constants| constants.get(name).cloned()))
 }
 
+#[async_trait]
 impl Backend for RhaiBackend {
     fn name(&self) -> &str {
         RHAI
@@ -153,6 +161,10 @@ impl Backend for RhaiBackend {
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
         compile::compile(&self.runtime.engine, self.runtime.level, source)
+    }
+
+    async fn evaluate(&self, line: &str, limit: Duration) -> Result<Vec<String>, CallError> {
+        console::evaluate(&self.runtime, line, limit).await
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

@@ -9,6 +9,7 @@ use rhai::{
     AST, ASTNode, Engine, Expr, FnAccess, Module, OptimizationLevel, Position, Scope, Shared, Stmt, StmtBlock,
 };
 
+use crate::declared;
 use crate::error::{self, STUBS};
 
 /// The modules that are always there and may be imported all the same, as in other languages. A module of the
@@ -60,8 +61,9 @@ pub(crate) fn compile(
         scan.node(path.last(), !path.first().is_some_and(inside));
         true
     });
-    let Scan { mut requires, updates, methods, .. } = scan;
+    let Scan { mut requires, updates, methods, returns, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
+    let declared = declared::read(&ast, &source.name).filter(|_| !returns);
     let mut ast = engine.optimize_ast(&Scope::new(), ast, level);
     ast.set_source(source.origin.as_str());
     let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
@@ -69,7 +71,7 @@ pub(crate) fn compile(
     let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
     let stubs = stubs(engine, &ast, &methods);
     let program = Program { source: Arc::new(source.clone()), ast, body, exports, methods, stubs, updates };
-    Ok(Compiled { requires, artifact: Arc::new(program) })
+    Ok(Compiled { requires, artifact: Arc::new(program), declared })
 }
 
 /// The name of the type of objects, in scripts.
@@ -136,11 +138,14 @@ struct Scan<'a> {
     requires: Vec<Require>,
     updates: BTreeSet<(usize, usize)>,
     methods: Methods,
+    /// The top level may end before its last statement.
+    returns: bool,
 }
 
 impl Scan<'_> {
     fn node(&mut self, node: Option<&ASTNode>, deferred: bool) {
         match node {
+            Some(ASTNode::Stmt(Stmt::Return(..))) => self.returns |= !deferred,
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => self.import(&import.0, deferred),
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.chain(&assignment.1.lhs),
             Some(ASTNode::Expr(chain @ (Expr::Dot(..) | Expr::Index(..)))) if changes(chain) => {

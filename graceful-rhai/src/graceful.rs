@@ -72,7 +72,7 @@ fn unregister(cx: &NativeCallContext, name: &str, force: bool) -> Thrown<Dynamic
 }
 
 fn run(cx: &NativeCallContext, options: ReloadOptions) -> Thrown<Dynamic> {
-    match reload::run(&here(cx)?.runtime, options)? {
+    match reload::run(&*here(cx)?, options)? {
         Ok(report) => Ok(shape::report(&report)),
         Err(error) => Err(fail(Failure::from(&error))),
     }

@@ -81,6 +81,16 @@ fn module(unit: &Arc<Unit>, found: &Arc<Instance>) -> Thrown<Shared<rhai::Module
 /// The instance of `name` that `unit` sees now, loaded if it has to be.
 pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Arc<Instance>> {
     let world = unit.runtime.world().map_err(fail)?;
+    if let Some(session) = &unit.session {
+        return match session.find(&world, name).map_err(stopped)? {
+            Some(found) => Ok(found),
+            None => {
+                load(unit, name)?;
+                let missing = || fail(CallError::NoModule { module: name.to_string() });
+                session.find(&world, name).map_err(stopped)?.ok_or_else(missing)
+            }
+        };
+    }
     let from = unit.instance().map_err(fail)?;
     let until = Moment::now() + CLOSING;
     let mut loaded = false;
@@ -89,8 +99,9 @@ pub(crate) fn instance(unit: &Arc<Unit>, name: &Name, place: Place) -> Thrown<Ar
             Resolved::Settled(found) | Resolved::Pinned(found) => return Ok(found),
             Resolved::Pending | Resolved::Absent => {
                 if let Some(importer) = watch::staging().and_then(|staging| staging.importer) {
-                    let imported =
-                        wait(importer.import(&from, name, Some(place.clone()))).map_err(stopped)?;
+                    let import = importer.import(&from, name, Some(place.clone()));
+                    // What others take to load is not this one's.
+                    let imported = watch::waive(|| wait(import)).map_err(stopped)?;
                     return imported.map_err(fail);
                 }
                 if std::mem::replace(&mut loaded, true) {
@@ -127,7 +138,7 @@ fn load(unit: &Arc<Unit>, name: &Name) -> Thrown<()> {
         changed: Some(Default::default()),
         ..ReloadOptions::default()
     };
-    match reload::run(&unit.runtime, options)? {
+    match reload::run(unit, options)? {
         Ok(_) => Ok(()),
         Err(error) => {
             Err(EvalAltResult::ErrorRuntime(rhai::Dynamic::from(Failure::from(&error)), Position::NONE)

@@ -76,7 +76,10 @@ mod error;
 mod steps;
 mod registration;
 // one module
+mod declared;
 mod compile;
+mod session;
+mod linked;
 mod unit;
 mod task;
 mod bind;
@@ -104,6 +107,8 @@ mod options;
 mod shape;
 mod roles;
 mod graceful;
+mod show;
+mod console;
 // what the engine calls
 mod stage;
 mod backend;

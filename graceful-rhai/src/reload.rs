@@ -4,19 +4,20 @@ use futures_util::future::BoxFuture;
 use graceful_core::{Lease, LeaseKind, ReloadError, ReloadOptions, Report};
 
 use crate::failure::{Thrown, fail};
-use crate::unit::{Runtime, stopped};
+use crate::unit::{Unit, stopped};
 use crate::wait::spawned;
 use crate::{monitor, watch};
 
 /// Runs one reload and waits for it. The caller's lease is pinned to the live generation afterwards.
-pub(crate) fn run(runtime: &Runtime, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
-    let control = runtime.control().map_err(fail)?;
-    parked(runtime, control.reload(options))
+pub(crate) fn run(unit: &Unit, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
+    let control = unit.runtime.control().map_err(fail)?;
+    parked(unit, control.reload(options))
 }
 
 /// Waits for what may need a reload to end first.
-pub(crate) fn parked<T: Send + 'static>(runtime: &Runtime, work: BoxFuture<'static, T>) -> Thrown<T> {
-    let world = runtime.world().map_err(fail)?;
+pub(crate) fn parked<T: Send + 'static>(unit: &Unit, work: BoxFuture<'static, T>) -> Thrown<T> {
+    unit.session.iter().for_each(|session| session.let_go());
+    let world = unit.runtime.world().map_err(fail)?;
     let outcome = monitor::paused(|| {
         let _parked = Parked::now();
         spawned(&*world.clock, work)

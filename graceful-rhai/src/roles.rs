@@ -31,7 +31,7 @@ fn call(cx: &NativeCallContext, function: Function, args: &[Dynamic]) -> Thrown<
     let control = unit.runtime.control().map_err(fail)?;
     let told: Told = match control.roles(&unit.name, function, plain) {
         Answer::Now(told) => told,
-        Answer::Later(work) => parked(&unit.runtime, work)?,
+        Answer::Later(work) => parked(&unit, work)?,
     };
     let value = told.map_err(|refusal| fail(Failure::from(refusal)))?;
     match (function, value.as_str()) {

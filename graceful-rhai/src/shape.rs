@@ -69,11 +69,15 @@ fn version(version: Option<&Version>) -> Dynamic {
 }
 
 fn action(action: Action) -> Dynamic {
+    word(action).into()
+}
+
+/// What is done with a module, in a word.
+pub(crate) fn word(action: Action) -> &'static str {
     match action {
         Action::Load => "load",
         Action::Reload => "reload",
         Action::Remove => "remove",
         Action::Retire => "retire",
     }
-    .into()
 }

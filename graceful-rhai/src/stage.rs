@@ -12,10 +12,11 @@ use crate::compile::Program;
 use crate::error::script_error;
 use crate::failure::Thrown;
 use crate::link::exports;
+use crate::linked::Linked;
 use crate::module::{RhaiModule, Tenure};
 use crate::overlay::Overlay;
 use crate::run::off_thread;
-use crate::unit::{Linked, Runtime, Unit};
+use crate::unit::{Runtime, Unit};
 use crate::watch::{Staging, Watch};
 
 /// One reload's part in Rhai.

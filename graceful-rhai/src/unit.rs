@@ -5,22 +5,24 @@
 //! Here every entry into a module opens a frame that holds this module's functions and imports and nothing
 //! else.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use graceful_core::{CallError, Control, Instance, Lease, Name, Scope, Source, World};
+use graceful_core::{CallError, Control, Instance, Lease, Name, Scope, ScriptError, Source, World};
 use rhai::{
     Caches, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, GlobalRuntimeState, ImmutableString, Module,
     NativeCallContext, OptimizationLevel, Position, Scope as Variables, Shared,
 };
 
+use crate::cell::Entries;
 use crate::compile::Program;
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
+use crate::linked::Linked;
 use crate::monitor::Monitor;
 use crate::registration::{ModuleObject, Registration};
 use crate::run::Tally;
+use crate::session::{CONSOLE, Session};
 use crate::table::{Class, Table};
 use crate::watch::Stop;
 use crate::{cell, monitor};
@@ -32,6 +34,8 @@ pub(crate) struct Runtime {
     pub(crate) level: OptimizationLevel,
     /// The modules that are always there.
     pub(crate) builtin: BTreeMap<&'static str, Shared<Module>>,
+    /// What only lines of the console can call.
+    pub(crate) console: Shared<Module>,
     pub(crate) link: OnceLock<(Weak<World>, Weak<dyn Control>)>,
 }
 
@@ -43,15 +47,6 @@ impl Runtime {
     pub(crate) fn control(&self) -> Result<Arc<dyn Control>, CallError> {
         self.link.get().and_then(|(_, control)| control.upgrade()).ok_or(CallError::Stopped)
     }
-}
-
-/// What a top level left behind.
-#[derive(Default)]
-pub(crate) struct Linked {
-    /// What it imported, under the names it gave.
-    pub(crate) imports: Vec<(ImmutableString, Shared<Module>)>,
-    /// Its variables and constants, which its functions may read.
-    pub(crate) variables: BTreeMap<ImmutableString, Dynamic>,
 }
 
 /// What all generations of a module share.
@@ -86,6 +81,8 @@ pub(crate) struct Unit {
     /// The classes that its top level made.
     pub(crate) classes: Mutex<Classes>,
     pub(crate) foreign: Mutex<Foreign>,
+    /// It is a line of the console and no module.
+    pub(crate) session: Option<Arc<Session>>,
     /// Weak, because the instance owns the module and what it started, which own this.
     instance: Weak<Instance>,
 }
@@ -120,16 +117,36 @@ impl Unit {
         program: Arc<Program>,
         common: Common,
     ) -> Arc<Self> {
+        let weak = Arc::downgrade(instance);
+        Self::made(runtime, instance.name.clone(), weak, program, common, None)
+    }
+
+    /// A line of the console.
+    pub(crate) fn line(runtime: Arc<Runtime>, program: Arc<Program>, session: Arc<Session>) -> Arc<Self> {
+        let common =
+            Common { state: Table::of(Entries::new()), monitor: Arc::default(), hooks: Arc::default() };
+        Self::made(runtime, CONSOLE.into(), Weak::new(), program, common, Some(session))
+    }
+
+    fn made(
+        runtime: Arc<Runtime>,
+        name: Name,
+        instance: Weak<Instance>,
+        program: Arc<Program>,
+        common: Common,
+        session: Option<Arc<Session>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
-            name: instance.name.clone(),
+            name,
             program,
             common,
             linked: OnceLock::new(),
             registration: Mutex::default(),
             classes: Mutex::default(),
             foreign: Mutex::default(),
-            instance: Arc::downgrade(instance),
+            session,
+            instance,
         })
     }
 
@@ -143,6 +160,12 @@ impl Unit {
 
     /// Where what it starts belongs.
     pub(crate) fn scope(&self) -> Result<Arc<Scope>, Failure> {
+        if self.session.is_some() {
+            return Err(ScriptError::runtime(
+                "the console owns nothing: what is to stay belongs to a module",
+            )
+            .into());
+        }
         let own = self.instance()?.scope.clone();
         if !own.is_closed() {
             return Ok(own);
@@ -172,6 +195,7 @@ impl Unit {
     pub(crate) fn frame_at(self: &Arc<Self>, level: usize) -> GlobalRuntimeState {
         let mut frame = self.runtime.engine.new_global_runtime_state();
         frame.source = self.program.ast.source().map(ImmutableString::from);
+        frame.lib.extend(self.session.as_ref().map(|_| self.runtime.console.clone()));
         frame.lib.extend(self.program.stubs.clone());
         frame.lib.push(self.program.ast.shared_lib().clone());
         frame.tag = Dynamic::from(Here(self.clone()));
@@ -243,30 +267,10 @@ impl Unit {
     }
 }
 
-thread_local! {
-    /// What units that went away on this thread had linked, while that is being dropped.
-    static LEFT: RefCell<Option<Vec<Linked>>> = const { RefCell::new(None) };
-}
-
-/// A unit holds what it imported, which holds what that imported, and so on: dropped one after the other and
-/// not one inside the other, however long the chain is.
 impl Drop for Unit {
     fn drop(&mut self) {
-        let Some(linked) = self.linked.take() else { return };
-        let Ok(None) = LEFT.try_with(|left| push(left, linked)) else { return };
-        while let Some(next) = LEFT.with_borrow_mut(|left| left.as_mut().and_then(Vec::pop)) {
-            drop(next);
-        }
-        LEFT.set(None);
+        self.linked.take().into_iter().for_each(Linked::leave);
     }
-}
-
-/// Leaves `linked` to whoever empties the list; nothing if nobody does so far.
-fn push(left: &RefCell<Option<Vec<Linked>>>, linked: Linked) -> Option<()> {
-    let mut left = left.borrow_mut();
-    let emptied = left.is_some().then_some(());
-    left.get_or_insert_default().push(linked);
-    emptied
 }
 
 impl Files for Unit {

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use graceful_core::{Importer, Lease};
@@ -60,7 +60,44 @@ pub(crate) struct Watch {
     /// What top levels of the reload that made this code wrote: its hooks see it before the commit.
     ahead: Option<Arc<Overlay>>,
     pub(crate) task: Option<Arc<dyn Turns>>,
+    /// What is not charged.
+    waived: Arc<Mutex<Waived>>,
     outer: Option<Arc<Watch>>,
+}
+
+/// Time that somebody else is charged with.
+#[derive(Default)]
+struct Waived {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Waived {
+    fn so_far(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// Does `work`, in which others run: no deadline of this thread comes nearer meanwhile.
+pub(crate) fn waive<T>(work: impl FnOnce() -> T) -> T {
+    struct Charged(Vec<Arc<Mutex<Waived>>>);
+    impl Drop for Charged {
+        fn drop(&mut self) {
+            for waived in &self.0 {
+                let mut waived = waived.lock().unwrap_or_else(PoisonError::into_inner);
+                waived.before = waived.so_far();
+                waived.since = None;
+            }
+        }
+    }
+    let all: Vec<_> = std::iter::successors(current(), |watch| watch.outer.clone())
+        .map(|watch| watch.waived.clone())
+        .collect();
+    for waived in &all {
+        waived.lock().unwrap_or_else(PoisonError::into_inner).since.get_or_insert_with(Instant::now);
+    }
+    let _charged = Charged(all);
+    work()
 }
 
 thread_local! {
@@ -133,7 +170,7 @@ impl Watch {
     /// Whether the code must stop. Never waits: below a call that it is in the middle of, a task's turn
     /// cannot end.
     pub(crate) fn over(&self) -> Option<Stop> {
-        if let Some((at, budget)) = self.deadline
+        if let Some((at, budget)) = self.deadline()
             && Instant::now() >= at
         {
             return Some(Stop::Late(budget));
@@ -148,9 +185,14 @@ impl Watch {
         over.or_else(|| self.outer.as_ref()?.over())
     }
 
+    fn deadline(&self) -> Option<(Instant, Duration)> {
+        let (at, budget) = self.deadline?;
+        Some((at + self.waived.lock().unwrap_or_else(PoisonError::into_inner).so_far(), budget))
+    }
+
     /// The nearest deadline.
     pub(crate) fn until(&self) -> Option<Instant> {
-        let own = self.deadline.map(|(at, _)| at);
+        let own = self.deadline().map(|(at, _)| at);
         let outer = self.outer.as_ref().and_then(|outer| outer.until());
         [own, outer].into_iter().flatten().min()
     }

@@ -265,3 +265,34 @@ fn reg_10_a_fiber_knows_itself_and_says_whether_it_may_be_joined() {
     let told = "nobody may wait for this fiber: it was made not joinable";
     assert_eq!(app.get("a", "joined"), list([told.into(), 1.into()]));
 }
+
+#[test]
+fn reg_10_clocks_are_by_the_names_of_tarantool() {
+    let app = App::start(&[(
+        "a",
+        "fn wall() { clock::time() > 1.7e9 && (clock::time64() / 1000000000 - clock::realtime().to_int()).abs() < 60 }
+        fn slept() {
+            let seconds = clock::monotonic();
+            let nanos = clock::monotonic64();
+            fiber::sleep(0.02);
+            clock::monotonic() - seconds >= 0.02 && clock::monotonic64() - nanos >= 20000000
+        }
+        fn used() {
+            let program = clock::proc();
+            let before = clock::thread64();
+            let n = 0;
+            for i in 0..20000 { n += i; }
+            clock::proc() > program && clock::thread64() > before && clock::of_thread() > 0.0 && clock::proc64() > 0
+        }
+        fn bench() {
+            let took = clock::bench(|a, b| [b, a], [1, 2]);
+            [took[0] >= 0.0, took[1], clock::bench(|| 5)[1]]
+        }",
+    )]);
+    assert_eq!(app.get("a", "wall"), true.into());
+    assert_eq!(app.get("a", "slept"), true.into());
+    if cfg!(unix) {
+        assert_eq!(app.get("a", "used"), true.into());
+    }
+    assert_eq!(app.get("a", "bench"), list([true.into(), list([2.into(), 1.into()]), 5.into()]));
+}

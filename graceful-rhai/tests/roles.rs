@@ -125,7 +125,7 @@ fn role_08_what_fails_is_thrown_with_class_code_and_message() {
         ),
         (
             "graceful::roles::wait_for(\"Stopped\", 0.01)",
-            "StateError GR0518: the state is Unconfigured, and was not Stopped within 10ms",
+            "StateError GR0519: the state is Unconfigured, and was not Stopped within 10ms",
         ),
     ]);
     app.edit(
@@ -147,31 +147,31 @@ fn role_08_wrong_use_is_told() {
     all(&[
         (
             "graceful::roles::cfg(\"web\")",
-            "RoleError GR0517: cfg: expected a list of names of modules, got string",
+            "RoleError GR0518: cfg: expected a list of names of modules, got string",
         ),
         (
             "graceful::roles::cfg([1])",
-            "RoleError GR0517: cfg: expected a list of names of modules, got one that holds `1`",
+            "RoleError GR0518: cfg: expected a list of names of modules, got one that holds `1`",
         ),
         (
             "graceful::roles::get_role()",
-            "RoleError GR0517: get_role: expected the name of a role, got nothing",
+            "RoleError GR0518: get_role: expected the name of a role, got nothing",
         ),
         (
             "graceful::roles::apply_config(#{}, #{ role: [] })",
-            "RoleError GR0517: apply_config: unknown option `role`, did you mean `roles`?",
+            "RoleError GR0518: apply_config: unknown option `role`, did you mean `roles`?",
         ),
         (
             "graceful::roles::apply_config(#{}, #{ is_master: false }, true)",
-            "RoleError GR0517: apply_config: `is_master` is given twice, as false and as true",
+            "RoleError GR0518: apply_config: `is_master` is given twice, as false and as true",
         ),
         (
             "graceful::roles::apply_config(#{ f: |x| x })",
-            "RoleError GR0517: apply_config: a function is no plain value",
+            "RoleError GR0518: apply_config: a function is no plain value",
         ),
         (
             "graceful::roles::wait_for(\"RoleConfigured\", 1)",
-            "RoleError GR0517: wait_for: there is no state `RoleConfigured`, did you mean `RolesConfigured`?",
+            "RoleError GR0518: wait_for: there is no state `RoleConfigured`, did you mean `RolesConfigured`?",
         ),
         (
             "graceful::roles::get_enabled_roles(5)",

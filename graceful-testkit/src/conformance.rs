@@ -22,6 +22,7 @@ pub mod reg;
 pub mod hook;
 pub mod ord;
 pub mod peers;
+pub mod allowance;
 pub mod tx;
 pub mod undo;
 pub mod offers;

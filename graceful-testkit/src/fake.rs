@@ -67,7 +67,8 @@ impl Backend for FakeBackend {
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
         let program = text::parse(&String::from_utf8_lossy(&source.text), &source.origin)?;
-        Ok(Compiled { requires: program.all_requires(&source.origin), artifact: Arc::new(program) })
+        let (requires, declared) = (program.all_requires(&source.origin), program.declared(&source.name));
+        Ok(Compiled { requires, artifact: Arc::new(program), declared })
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

@@ -1,11 +1,16 @@
 //! A module's source as data: what a test says of it once, and every language renders.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod requires;
+
+use std::collections::BTreeMap;
 
 use graceful_core::Value;
 use serde::{Deserialize, Serialize};
 
-use crate::op::{Expr, Op};
+pub use requires::requires_in;
+pub(crate) use requires::takes;
+
+use crate::op::Op;
 
 /// A module's source, independent of any language.
 ///
@@ -29,6 +34,8 @@ pub struct Script {
     pub registers_as: Option<String>,
     /// The options it registers with, `version` among them, hooks apart. Wrong ones too.
     pub options: BTreeMap<String, Value>,
+    /// Its options are computed, so that nobody can find them by reading the source.
+    pub computed: bool,
     /// Its hooks, by the name of the option.
     pub hooks: BTreeMap<String, Vec<Op>>,
     /// The modules it requires while it loads.
@@ -101,6 +108,12 @@ impl Script {
     /// Registers with this option, right or wrong.
     pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Computes its options, so that nobody can find them by reading the source.
+    pub fn computed(mut self) -> Self {
+        self.computed = true;
         self
     }
 
@@ -266,38 +279,5 @@ impl Script {
     /// Whether it speaks to the test's `probe`.
     pub fn uses_probe(&self) -> bool {
         self.uses(|op| matches!(op, Op::Note(_) | Op::Wait { .. } | Op::Reload | Op::Unregister { .. }))
-    }
-}
-
-/// Whether operations look at what their function was given.
-pub(crate) fn takes(ops: &[Op]) -> bool {
-    let arg = |expr: &Expr| match expr {
-        Expr::List(parts) => parts.iter().any(|part| matches!(part, Expr::Arg { .. })),
-        expr => matches!(expr, Expr::Arg { .. }),
-    };
-    ops.iter().any(|op| op.exprs().is_some_and(arg) || takes(op.inner()))
-}
-
-/// The modules whose require, with a constant name, stands in `ops`.
-pub fn requires_in(ops: &[Op]) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    collect(ops, &mut found);
-    found
-}
-
-fn collect(ops: &[Op], found: &mut BTreeSet<String>) {
-    for op in ops {
-        op.exprs().into_iter().for_each(|expr| collect_expr(expr, found));
-        collect(op.inner(), found);
-    }
-}
-
-fn collect_expr(expr: &Expr, found: &mut BTreeSet<String>) {
-    match expr {
-        Expr::Call { module, dynamic: false, .. } | Expr::Export { module, .. } => {
-            found.insert(module.clone());
-        }
-        Expr::List(parts) => parts.iter().for_each(|part| collect_expr(part, found)),
-        _ => {}
     }
 }

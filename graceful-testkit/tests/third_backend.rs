@@ -83,7 +83,7 @@ impl Backend for Settings {
             place: Place { file: source.origin.clone(), line: Some(*line), column: None },
             deferred: false,
         });
-        Ok(Compiled { requires: requires.collect(), artifact: Arc::new(page) })
+        Ok(Compiled::new(requires.collect(), Arc::new(page)))
     }
     fn begin(&self, _: TxnCx) -> Box<dyn Txn> {
         Box::new(Part { world: self.world.clone() })

@@ -65,6 +65,7 @@ impl Crew {
         let old = old.or_else(|| self.board.desk().config.clone()).unwrap_or_default();
         for name in set.get_enabled_roles(enabled)? {
             let Some(member) = set.get_role(&name).and_then(|role| self.member(role)) else { continue };
+            self.fits(&member.role, new)?;
             let args = vec![new.document().clone(), old.document().clone()];
             self.tell(&member, Callback::ValidateConfig, args, self.limits.role).await?;
         }

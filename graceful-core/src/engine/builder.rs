@@ -9,6 +9,7 @@ use crate::backend::{Backend, Control};
 use crate::board::Board;
 use crate::changes::Backends;
 use crate::clock::Clock;
+use crate::config::{Mismatch, Schemas};
 use crate::crew::Crew;
 use crate::error::ScriptError;
 use crate::event::Observer;
@@ -17,6 +18,7 @@ use crate::limits::Limits;
 use crate::native::{Native, NativeBackend, NativeCx};
 use crate::scope::Identity;
 use crate::source::{Found, Name, SourceError, Sources};
+use crate::value::Value;
 
 /// Builds an [`Engine`].
 pub struct EngineBuilder {
@@ -28,6 +30,7 @@ pub struct EngineBuilder {
     pub(super) entries: Vec<Name>,
     pub(super) limits: Limits,
     pub(super) identities: BTreeMap<String, Identity>,
+    pub(super) schemas: Option<Schemas>,
 }
 
 struct NoSources;
@@ -81,6 +84,16 @@ impl EngineBuilder {
         self
     }
 
+    /// What compares a section of a configuration with the `config_schema` of its role, before the role's
+    /// `validate_config`: the core knows no JSON Schema. Without it schemas are only shown.
+    pub fn config_schema(
+        mut self,
+        fits: impl Fn(&Value, &Value) -> Result<(), Mismatch> + Send + Sync + 'static,
+    ) -> Self {
+        self.schemas = Some(Arc::new(fits));
+        self
+    }
+
     /// Adds a native module; see [`NativeBackend::set`].
     pub fn native(
         self,
@@ -99,8 +112,8 @@ impl EngineBuilder {
         self.backends.push(self.natives.clone());
         let backends = self.backends.into_iter().map(|backend| (backend.name().to_owned(), backend));
         let backends: Arc<Backends> = Arc::new(backends.collect());
-        let (limits, board) = (self.limits.clone(), Board::default());
-        let crew = Crew { world: world.clone(), board, backends: backends.clone(), limits };
+        let (limits, board, schemas) = (self.limits.clone(), Board::default(), self.schemas);
+        let crew = Crew { world: world.clone(), board, backends: backends.clone(), limits, schemas };
         let inner = Arc::new(Inner {
             world: world.clone(),
             backends,

@@ -85,7 +85,7 @@ impl Backend for NativeBackend {
         let requires = native.requires.iter();
         let requires =
             requires.map(|name| Require { name: name.clone(), place: place.clone(), deferred: false });
-        Ok(Compiled { requires: requires.collect(), artifact: Arc::new(native) })
+        Ok(Compiled::new(requires.collect(), Arc::new(native)))
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

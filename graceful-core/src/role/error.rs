@@ -74,6 +74,18 @@ pub enum RoleError {
         /// Where.
         place: Option<Place>,
     },
+    /// A role's section of a configuration is not what its schema says.
+    #[error("role `{role}` refuses the configuration: `{path}`: {expected}")]
+    Schema {
+        /// The role.
+        role: String,
+        /// Its module.
+        module: Name,
+        /// Where in the document: the keys, with dots between them.
+        path: String,
+        /// What was expected there.
+        expected: String,
+    },
     /// A callback failed.
     #[error("{callback} of role `{role}` failed: {message}")]
     Callback {
@@ -160,6 +172,7 @@ impl RoleError {
             Unknown { .. } => "GR0504",
             Names { .. } => "GR0505",
             NoDocument { .. } => "GR0516",
+            Schema { .. } => "GR0517",
             Gone { .. } => "GR0506",
             Refused { .. } => "GR0507",
             Callback { .. } => "GR0508",
@@ -170,8 +183,8 @@ impl RoleError {
             State { .. } => "GR0513",
             Nested => "GR0514",
             Busy => "GR0515",
-            Use { .. } => "GR0517",
-            Awaited { .. } => "GR0518",
+            Use { .. } => "GR0518",
+            Awaited { .. } => "GR0519",
             Stopped => "GR0119",
         })
     }
@@ -182,7 +195,7 @@ impl RoleError {
         match self {
             Declaration { .. } | NameClash { .. } | Cycle { .. } => "RegisterRoleError",
             Unknown { .. } | Names { .. } | Use { .. } => "RoleError",
-            NoDocument { .. } | Refused { .. } => "ValidateConfigError",
+            NoDocument { .. } | Refused { .. } | Schema { .. } => "ValidateConfigError",
             Callback { .. } | Timeout { .. } | Partly { .. } => "ApplyConfigError",
             Gone { .. } | Banned | Forbidden | Nested | Stopped => "HotReloadError",
             State { .. } | Busy | Awaited { .. } => "StateError",
@@ -196,6 +209,7 @@ impl RoleError {
             Declaration { module, .. }
             | Gone { module, .. }
             | Refused { module, .. }
+            | Schema { module, .. }
             | Callback { module, .. }
             | Timeout { module, .. } => Some(module),
             NameClash { second, .. } => Some(second),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Failure, Transaction};
+use crate::changes::{Way, way};
 use crate::event::EventKind;
 use crate::gate::Generation;
 use crate::generation::Instance;
@@ -15,19 +16,9 @@ use crate::migrating::StepRun;
 use crate::migration::MigrationStep;
 use crate::module::Draft;
 use crate::source::Name;
-use crate::version::Version;
 
 /// The steps that a module's state takes, none of them empty.
 pub(super) type Chains = BTreeMap<Name, Vec<MigrationStep>>;
-
-/// What the versions of a module ask for.
-enum Way {
-    /// The state stays as it is.
-    Stay,
-    /// The state stays as it is, which may not be meant.
-    Unsure(String),
-    Chain(Vec<MigrationStep>),
-}
 
 impl Transaction {
     /// Finds the chain of every module whose version changes. Refuses what has none and needs one.
@@ -40,7 +31,8 @@ impl Transaction {
             if state.is_none() && !before.manifest().registered {
                 continue;
             }
-            match way(before.manifest(), state, new, self.options.force)? {
+            let next = (new.version.as_ref(), &new.migrations);
+            match way(&name, before.manifest(), state, next, self.options.force)? {
                 Way::Stay => {}
                 Way::Unsure(message) => self.warn(Some(name), message),
                 Way::Chain(steps) => {
@@ -114,28 +106,4 @@ fn blame(module: &Name, step: &MigrationStep, error: HookError) -> Failure {
 
 fn registered(instance: &Arc<Instance>) -> Option<&Manifest> {
     instance.module().map(|module| module.manifest()).filter(|manifest| manifest.registered)
-}
-
-/// From the version that the `state` has, which code that did not register itself since has not changed.
-fn way(old: &Manifest, state: Option<&Version>, new: &Manifest, force: bool) -> Result<Way, Failure> {
-    let declared = new.migrations.and(&old.migrations);
-    if declared.is_empty() {
-        return Ok(Way::Stay);
-    }
-    let module = new.name.clone();
-    let (Some(from), Some(to)) = (state.cloned(), new.version.clone()) else {
-        let unsure = old.version != new.version;
-        let message = format!("{module} has migrations and no version: its state is taken as it is");
-        return Ok(if unsure { Way::Unsure(message) } else { Way::Stay });
-    };
-    let step = MigrationStep { from, to };
-    match declared.chain(&step.from, &step.to) {
-        Some(steps) if steps.is_empty() => Ok(Way::Stay),
-        Some(steps) => Ok(Way::Chain(steps)),
-        None if !step.is_up() && !force => Err(Failure::NoWayBack { module, step: Box::new(step), declared }),
-        None if step.is_up() && step.from.major() != step.to.major() => {
-            Err(Failure::NoMigration { module, step: Box::new(step), declared })
-        }
-        None => Ok(Way::Unsure(format!("no migration takes {module} {step}: its state is taken as it is"))),
-    }
 }

@@ -116,15 +116,24 @@ impl Transaction {
         self.role_changes(&next, &wanted);
         self.roles.next = Some(next);
         self.enter_roles()?;
+        let old = match self.options.candidate {
+            Some(_) => self.engine.crew.board.desk().config.clone().unwrap_or_default(),
+            None => self.roles.conf.clone(),
+        };
         for member in self.roles.start.clone() {
-            let document = self.roles.conf.document().clone();
-            self.role(&member, Callback::ValidateConfig, vec![document.clone(), document]).await?;
+            self.engine.crew.fits(&member.role, &self.roles.conf)?;
+            let args = vec![self.roles.conf.document().clone(), old.document().clone()];
+            self.role(&member, Callback::ValidateConfig, args).await?;
         }
         Ok(())
     }
 
     /// What is going to run: nothing is known of that before the first configuration.
     fn wanted_roles(&mut self, next: &RoleSet) -> Result<Option<Vec<String>>, Failure> {
+        if let Some((config, enabled)) = self.options.candidate.clone().filter(|_| self.options.check) {
+            self.roles.conf = config;
+            return Ok(Some(next.get_enabled_roles(&enabled)?));
+        }
         let desk = self.engine.crew.board.desk();
         if let Some(role) = desk.enabled.0.iter().find(|role| next.get_role(role).is_none()) {
             let module = desk.set.get_role(role).map(|info| info.module.clone()).unwrap_or_default();

@@ -13,7 +13,10 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::wire::{ConsoleReply, ConsoleRequest, PlanReply, ReloadReply, ReloadRequest, StatusReply};
+use crate::wire::{
+    ApplyReply, ConfigReply, ConfigRequest, ConsoleReply, ConsoleRequest, DiffReply, NamesRequest, PlanReply,
+    ReloadReply, ReloadRequest, RolesReply, StatusReply,
+};
 
 /// Why a running host could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,82 @@ impl AdminClient {
     pub async fn console(&self, request: &ConsoleRequest) -> Result<ConsoleReply, AdminError> {
         let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
         self.ask("POST", "/console", body).await
+    }
+
+    /// Its roles.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn roles(&self) -> Result<RolesReply, AdminError> {
+        self.ask("GET", "/roles", Vec::new()).await
+    }
+
+    /// Enables or disables roles.
+    ///
+    /// # Errors
+    /// [`AdminError`]; what was refused or failed is an [`ApplyReply`].
+    pub async fn enable_roles(&self, request: &NamesRequest, on: bool) -> Result<ApplyReply, AdminError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        self.ask("POST", if on { "/roles/enable" } else { "/roles/disable" }, body).await
+    }
+
+    /// Reloads the roles.
+    ///
+    /// # Errors
+    /// [`AdminError`]; a reload that failed is a [`ReloadReply`].
+    pub async fn reload_roles(&self) -> Result<ReloadReply, AdminError> {
+        self.ask("POST", "/roles/reload", Vec::new()).await
+    }
+
+    /// Forbids reloading roles, or allows it again.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn forbid_reload(&self, forbid: bool) -> Result<RolesReply, AdminError> {
+        self.ask("POST", if forbid { "/roles/forbid" } else { "/roles/allow" }, Vec::new()).await
+    }
+
+    /// The configuration that is active.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn config(&self) -> Result<ConfigReply, AdminError> {
+        self.ask("GET", "/config", Vec::new()).await
+    }
+
+    /// What is different in another configuration.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn diff_config(&self, request: &ConfigRequest) -> Result<DiffReply, AdminError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        self.ask("POST", "/config/diff", body).await
+    }
+
+    /// Asks the roles whether a configuration would do.
+    ///
+    /// # Errors
+    /// [`AdminError`]; a refusal is an [`ApplyReply`].
+    pub async fn check_config(&self, request: &ConfigRequest) -> Result<ApplyReply, AdminError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        self.ask("POST", "/config/check", body).await
+    }
+
+    /// Validates and applies a configuration.
+    ///
+    /// # Errors
+    /// [`AdminError`]; what was refused or failed is an [`ApplyReply`].
+    pub async fn apply_config(&self, request: &ConfigRequest) -> Result<ApplyReply, AdminError> {
+        let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
+        self.ask("POST", "/config/apply", body).await
+    }
+
+    /// Goes back to the manifest's configuration.
+    ///
+    /// # Errors
+    /// [`AdminError`]; what was refused or failed is an [`ApplyReply`].
+    pub async fn reset_config(&self) -> Result<ApplyReply, AdminError> {
+        self.ask("POST", "/config/reset", Vec::new()).await
     }
 
     /// Its metrics, in Prometheus' text format.

@@ -7,6 +7,12 @@
 //! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
 //! | `POST /console` with [`ConsoleRequest`] | [`ConsoleReply`](crate::wire::ConsoleReply) |
 //! | `GET /metrics` | metrics in Prometheus' text format |
+//! | `GET /roles`, `POST /roles/forbid`, `POST /roles/allow` | [`RolesReply`](crate::wire::RolesReply) |
+//! | `POST /roles/enable`, `/roles/disable` with [`NamesRequest`](crate::wire::NamesRequest) | [`ApplyReply`](crate::wire::ApplyReply) |
+//! | `POST /roles/reload` | [`ReloadReply`] |
+//! | `GET /config` | [`ConfigReply`](crate::wire::ConfigReply) |
+//! | `POST /config/diff` with [`ConfigRequest`](crate::wire::ConfigRequest) | [`DiffReply`](crate::wire::DiffReply) |
+//! | `POST /config/check`, `/config/apply` with the same; `POST /config/reset` | [`ApplyReply`](crate::wire::ApplyReply) |
 //! | `GET /events` | the engine's events as server-sent events, from now on |
 
 use std::io;
@@ -22,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 mod client;
 mod path;
+mod roles;
 mod socket;
 
 pub use client::{AdminClient, AdminError};
@@ -80,6 +87,7 @@ impl Admin {
             (&Method::POST, "/console") => self.console(request).await,
             (&Method::GET, "/metrics") => metrics::answer(&self.host),
             (&Method::GET, "/events") => self.events(),
+            (_, path) if roles::PATHS.contains(&path) => self.roles(request).await,
             (_, "/status" | "/plan" | "/reload" | "/console" | "/metrics" | "/events") => {
                 failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
             }

@@ -1,15 +1,19 @@
 //! The app's manifest, `graceful.toml`: what to load, where to listen, how to reload.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use graceful_core::{DrainPolicy, Name, Value};
 use toml::de::DeTable;
 
+mod measure;
 mod nearest;
 mod read;
 
+mod document;
+
+pub use document::read_document;
 pub use read::ManifestError;
 use read::{Fields, Text};
 
@@ -18,6 +22,9 @@ pub const MANIFEST: &str = "graceful.toml";
 
 /// The languages an app may switch on.
 pub const BACKENDS: [&str; 2] = ["lua", "rhai"];
+
+/// Where the host keeps what it must remember, unless the manifest says.
+const STATE_DIR: &str = ".graceful";
 
 /// The libraries of Lua that an app may name.
 #[cfg(feature = "lua54")]
@@ -56,8 +63,26 @@ pub struct App {
     pub limits: LimitSettings,
     /// How the app is looked at from outside.
     pub admin: AdminSettings,
-    /// The app's own settings, which scripts get as module `config`.
+    /// The roles, if the app has some.
+    pub roles: Option<RoleSettings>,
+    /// The folder of what the host keeps for the app, from the app's own folder.
+    pub state_dir: PathBuf,
+    /// The app's own settings: what roles are told until another configuration is applied; in an app without roles,
+    /// what scripts get as module `config`.
     pub config: BTreeMap<String, Value>,
+}
+
+/// `[roles]`: which modules are roles, and which of them run until another configuration is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleSettings {
+    /// The modules that are registered as roles; what they depend on is registered with them.
+    pub modules: Vec<Name>,
+    /// The names of the roles that run, besides permanent ones and what they depend on.
+    pub enabled: Vec<String>,
+    /// Whether the code of roles may be reloaded.
+    pub reload_allowed: bool,
+    /// What roles are told as `is_master`.
+    pub master: bool,
 }
 
 /// One language.
@@ -150,11 +175,13 @@ impl App {
             reload: reload(fields.table("reload")?)?,
             limits: limits(fields.table("limits")?)?,
             admin: admin(fields.table("admin")?)?,
+            roles: roles(fields.table("roles")?)?,
+            state_dir: fields.string("state_dir")?.unwrap_or_else(|| STATE_DIR.to_owned()).into(),
             config: fields.free("config")?,
         };
         fields.finish()?;
         let missing = if app.name.is_empty() { "name" } else { "entry" };
-        if app.name.is_empty() || app.entry.is_empty() {
+        if app.name.is_empty() || (app.entry.is_empty() && app.roles.is_none()) {
             let example = if missing == "name" { "name = \"shop\"" } else { "entry = [\"web\"]" };
             return Err(source.error(0..0, format!("`{missing}` is missing: say, for example, `{example}`")));
         }
@@ -210,6 +237,22 @@ fn limits(fields: Option<Fields<'_>>) -> Result<LimitSettings, ManifestError> {
     Ok(settings)
 }
 
+fn roles(fields: Option<Fields<'_>>) -> Result<Option<RoleSettings>, ManifestError> {
+    let Some(mut fields) = fields else { return Ok(None) };
+    let modules = fields.strings("modules")?.unwrap_or_default();
+    let settings = RoleSettings {
+        modules: modules.into_iter().map(Name::from).collect(),
+        enabled: fields.strings("enabled")?.unwrap_or_default(),
+        reload_allowed: fields.boolean("reload_allowed")?.unwrap_or_default(),
+        master: fields.boolean("master")?.unwrap_or(true),
+    };
+    if settings.modules.is_empty() {
+        return Err(fields.missing("modules", "modules = [\"app.router\"]"));
+    }
+    fields.finish()?;
+    Ok(Some(settings))
+}
+
 fn admin(fields: Option<Fields<'_>>) -> Result<AdminSettings, ManifestError> {
     let Some(mut fields) = fields else { return Ok(AdminSettings::default()) };
     let settings = AdminSettings { metrics: fields.address("metrics")? };
@@ -242,6 +285,10 @@ mod tests {
             memory = "64MiB"
             [admin]
             metrics = "127.0.0.1:0"
+            [roles]
+            modules = ["app.router", "app.storage"]
+            enabled = "router"
+            reload_allowed = true
             [config]
             currency = "EUR"
             rates = { vat = 0.2, floor = 3 }
@@ -254,6 +301,10 @@ mod tests {
         assert_eq!((app.reload.drain, app.reload.watch), (DrainPolicy::Cancel, true));
         assert_eq!(app.limits.memory, Some(64 << 20));
         assert_eq!(app.admin.metrics.as_deref(), Some("127.0.0.1:0"));
+        let roles = app.roles.unwrap();
+        assert_eq!((roles.modules[1].as_str(), roles.enabled[0].as_str()), ("app.storage", "router"));
+        assert_eq!((roles.reload_allowed, roles.master), (true, true));
+        assert_eq!(app.state_dir, Path::new(".graceful"));
         assert_eq!(app.config["rates"].get("floor"), Some(&Value::Int(3)));
     }
 
@@ -275,6 +326,18 @@ mod tests {
         assert_eq!(
             complaint("name='a'\nentry='b'\n[reload]\ndrain = 'kill'"),
             "graceful.toml:4:9: `reload.drain`: expected \"abort\" or \"cancel\""
+        );
+        assert_eq!(
+            complaint("name='a'\n[roles]\nmodules = 'a'\n enable = 'b'\n"),
+            "graceful.toml:4:2: unknown key `roles.enable`, did you mean `roles.enabled`?"
+        );
+        assert_eq!(
+            complaint("name='a'\n\n[roles]\nmaster = 1\n"),
+            "graceful.toml:4:10: `roles.master` must be true or false, not an integer"
+        );
+        assert_eq!(
+            complaint("name='a'\n\n[roles]\nenabled = 'b'\n"),
+            "graceful.toml:3:1: `roles.modules` is missing: say, for example, `modules = [\"app.router\"]`"
         );
         assert!(complaint("name = 'a'\n").contains("`entry` is missing"));
         assert!(complaint("name = 'a\n").starts_with("graceful.toml:1:"));

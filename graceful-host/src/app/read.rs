@@ -8,6 +8,7 @@ use graceful_core::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::measure::{parse_duration, parse_size};
 use super::nearest::nearest;
 
 /// A manifest that cannot be used: where and why.
@@ -51,6 +52,8 @@ impl Text<'_> {
 /// One table that is being read: keys are taken out of it, [`Fields::finish`] complains about the rest.
 pub(super) struct Fields<'a> {
     text: Text<'a>,
+    /// Where the table itself stands.
+    at: Range<usize>,
     path: String,
     table: &'a DeTable<'a>,
     known: Vec<&'static str>,
@@ -58,12 +61,16 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn new(text: Text<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { text, path: String::new(), table, known: Vec::new() }
+        Self { text, at: 0..0, path: String::new(), table, known: Vec::new() }
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.table.get(key)
+    }
+
+    fn inner(&self, key: &str, value: &Spanned<DeValue<'_>>, table: &'a DeTable<'a>) -> Fields<'a> {
+        Fields { text: self.text, at: value.span(), path: self.dotted(key), table, known: Vec::new() }
     }
 
     fn dotted(&self, key: &str) -> String {
@@ -201,17 +208,14 @@ impl<'a> Fields<'a> {
     pub(super) fn table(&mut self, key: &'static str) -> Result<Option<Fields<'a>>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        Ok(Some(Fields { text: self.text, path: self.dotted(key), table, known: Vec::new() }))
+        Ok(Some(self.inner(key, value, table)))
     }
 
     /// A table whose keys are the app's own.
     pub(super) fn free(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, ManifestError> {
         let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
         let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        table
-            .iter()
-            .map(|(key, value)| Ok((key.get_ref().to_string(), self.plain(key.get_ref(), value)?)))
-            .collect()
+        self.inner(key, value, table).everything()
     }
 
     fn plain(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, ManifestError> {
@@ -237,6 +241,18 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The complaint that `key` is needed and not there.
+    pub(super) fn missing(&self, key: &str, example: &str) -> ManifestError {
+        let key = self.dotted(key);
+        self.text.error(self.at.clone(), format!("`{key}` is missing: say, for example, `{example}`"))
+    }
+
+    /// The whole table, whose keys are the app's own.
+    pub(super) fn everything(&self) -> Result<BTreeMap<String, Value>, ManifestError> {
+        let entries = self.table.iter();
+        entries.map(|(k, v)| Ok((k.get_ref().to_string(), self.plain(k.get_ref(), v)?))).collect()
+    }
+
     /// Complains about the first key that nobody took.
     pub(super) fn finish(self) -> Result<(), ManifestError> {
         let unknown = self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
@@ -257,33 +273,4 @@ fn balanced(host: &str) -> bool {
 fn article(kind: &str) -> String {
     let article = if kind.starts_with(['a', 'i', 'o', 'u', 'e']) { "an" } else { "a" };
     format!("{article} {kind}")
-}
-
-/// Reads `250ms`, `5s`, `1.5m`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit.trim() {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(format!("`{text}` is not a duration: expected such as \"250ms\", \"5s\" or \"1m\"")),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| format!("`{text}` is not a duration"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("`{text}` is not a duration"))
-}
-
-fn parse_size(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        _ => return Err(format!("`{text}` is not a size: expected such as \"64MiB\"")),
-    };
-    let number: usize = number.trim().parse().map_err(|_| format!("`{text}` is not a size"))?;
-    number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
 }

@@ -169,6 +169,7 @@ mod tests {
             leaks: Vec::new(),
             kept: Vec::new(),
             last_reload: None,
+            roles: Default::default(),
         }
     }
 

@@ -5,11 +5,16 @@ use serde::{Deserialize, Serialize};
 mod console;
 mod plan;
 mod reload;
+mod roles;
 mod status;
 
 pub use console::{ConsoleFailure, ConsoleReply, ConsoleRequest};
 pub use plan::{PlanReply, PlanStep};
 pub use reload::{Failure, MigrationStep, ModuleChange, ReloadReply, ReloadRequest, Summary};
+pub use roles::{
+    ApplyReply, ChangeReply, ConfigReply, ConfigRequest, DiffReply, NamesRequest, RoleDone, RoleReply,
+    RolesReply, RolesShown, TroubleReply,
+};
 pub use status::{HeldReply, LastReloadReply, LeakReply, ModuleReply, StatusReply};
 
 /// The version of every reply's form. It changes when a field changes its meaning or goes away.
@@ -23,10 +28,40 @@ pub(crate) fn word_fields<T: for<'de> Deserialize<'de>>(words: &impl Serialize) 
 
 #[cfg(test)]
 mod tests {
-    use graceful_core::status::{EngineState, Held, LastReload, Leak, ModuleStatus};
-    use graceful_core::{Action, Generation, Outcome, Phase, Plan, Reason, Status, Step, Version};
+    use graceful_core::instance::Trouble;
+    use graceful_core::status::{EngineState, Held, LastReload, Leak, ModuleStatus, RoleStatus, RolesStatus};
+    use graceful_core::{
+        Action, Callback, Generation, InstanceState, Outcome, Phase, Plan, Reason, RoleInfo, Status, Step,
+        Version,
+    };
 
     use super::*;
+
+    fn role() -> RoleInfo {
+        RoleInfo {
+            name: "router".into(),
+            module: "app.router".into(),
+            dependencies: vec!["app.storage".into()],
+            permanent: false,
+            hidden: true,
+            config_schema: None,
+            callbacks: [Callback::Init, Callback::OnApplyConfig].into(),
+        }
+    }
+
+    fn roles() -> RolesStatus {
+        RolesStatus {
+            state: InstanceState::ReloadError,
+            trouble: Some(Trouble {
+                code: "GR0508".into(),
+                message: "why".into(),
+                phase: Some(Phase::Activate),
+                generation: 4,
+            }),
+            reload_forbidden: true,
+            roles: vec![RoleStatus { info: role(), backend: "rhai".into(), enabled: true, running: false }],
+        }
+    }
 
     #[test]
     fn core_and_wire_spell_the_same() {
@@ -58,11 +93,18 @@ mod tests {
                 message: "a call into `web`".into(),
             }],
             last_reload: Some(last),
+            roles: roles(),
         };
         let reply = StatusReply::new("shop", "/srv/shop", None, &status);
         assert_eq!((reply.state.as_str(), reply.modules[0].tasks), ("stuck", 6));
         assert_eq!((reply.modules[0].waiting, reply.leaks[0].module.as_str()), (7, "db"));
         assert_eq!(reply.modules[0].version.as_deref(), Some("1.2.3"));
+
+        let roles = reply.roles;
+        assert_eq!((roles.state.as_str(), roles.reload_forbidden), ("ReloadError", true));
+        assert_eq!(roles.trouble.unwrap().phase.as_deref(), Some("activate"));
+        assert_eq!(roles.roles[0].callbacks, ["init", "on_apply_config"]);
+        assert_eq!((roles.roles[0].module.as_str(), roles.roles[0].enabled), ("app.router", true));
 
         let step = Step {
             module: "web".into(),

@@ -118,6 +118,20 @@ impl ReloadReply {
     }
 }
 
+impl Summary {
+    /// This one, with another one that followed it.
+    pub(crate) fn follow(&mut self, next: Summary) {
+        if next.outcome != "unchanged" {
+            self.outcome = next.outcome;
+        }
+        self.generation = next.generation;
+        self.modules.extend(next.modules);
+        self.pause_ms += next.pause_ms;
+        self.took_ms += next.took_ms;
+        self.warnings.extend(next.warnings);
+    }
+}
+
 impl From<&Report> for Summary {
     fn from(report: &Report) -> Self {
         let took = report.phases.iter().map(|phase| phase.took.as_secs_f64());
@@ -153,6 +167,12 @@ impl Failure {
             retryable: false,
             generation,
         }
+    }
+
+    /// A file that cannot be used.
+    pub fn file(error: &ManifestError) -> Self {
+        let (code, outcome) = ("GR0408".to_owned(), "failed".to_owned());
+        Self { code, outcome, ..Self::manifest(error, 0) }
     }
 
     pub(crate) fn manifest(error: &ManifestError, generation: u64) -> Self {

@@ -3,7 +3,7 @@
 use graceful_core::Status;
 use serde::{Deserialize, Serialize};
 
-use super::{SCHEMA_VERSION, word_fields};
+use super::{RolesShown, SCHEMA_VERSION, word_fields};
 
 /// What a host shows of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub struct StatusReply {
     pub kept: Vec<KeptReply>,
     /// How the last reload ended.
     pub last_reload: Option<LastReloadReply>,
+    /// The roles.
+    pub roles: RolesShown,
 }
 
 /// Code that keeps an interpreter which others wait for.
@@ -122,6 +124,7 @@ impl StatusReply {
             leaks: word_fields(&status.leaks),
             kept: word_fields(&status.kept),
             last_reload: word_fields(&status.last_reload),
+            roles: RolesShown::new(&status.roles),
         }
     }
 }

@@ -124,7 +124,7 @@ fn role_08_what_fails_is_nothing_and_an_error_object() {
             ),
             (
                 "roles.wait_for('RolesConfigured', 0.01)",
-                "nil, StateError GR0518: the state is Unconfigured, and was not RolesConfigured within 10ms",
+                "nil, StateError GR0519: the state is Unconfigured, and was not RolesConfigured within 10ms",
             ),
         ],
     );
@@ -133,7 +133,7 @@ fn role_08_what_fails_is_nothing_and_an_error_object() {
 #[test]
 fn role_08_wrong_use_is_told() {
     let bench = bench();
-    let wrong = |text: &str| tried(&bench, text).replace("nil, RoleError GR0517: ", "! ");
+    let wrong = |text: &str| tried(&bench, text).replace("nil, RoleError GR0518: ", "! ");
     let asked = [
         "roles.cfg('web')",
         "roles.cfg({1})",
@@ -189,7 +189,7 @@ fn role_08_where_nothing_can_wait_it_is_said() {
         )
     };
     let shown = tried(&bench, &sorted("roles.apply_config({})"));
-    assert_eq!(shown, "nil, RoleError GR0517: apply_config: it waits, and nothing can wait here");
+    assert_eq!(shown, "nil, RoleError GR0518: apply_config: it waits, and nothing can wait here");
     let queued =
         format!("(function() local t = {} return t.queued, t.done() end)()", sorted("roles.reload()"));
     assert_eq!(tried(&bench, &queued), "true, false");

@@ -37,6 +37,7 @@ pub(super) enum Brace {
 }
 
 /// Reads tokens one by one. Every byte is looked at a bounded number of times, and no text makes it fail.
+#[derive(Clone)]
 pub(crate) struct Lexer<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
@@ -55,6 +56,13 @@ impl<'a> Lexer<'a> {
             lexer.skip_line();
         }
         lexer
+    }
+
+    /// The number that was the last token.
+    pub(super) fn last_number(&self) -> Option<&'a str> {
+        let before = &self.text[..self.at];
+        let from = before.iter().rposition(|byte| !byte.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+        std::str::from_utf8(&before[from..]).ok()
     }
 
     /// The next token and where it begins.

@@ -7,11 +7,11 @@ use super::scan;
 /// `name`, or `name*` if deferred.
 fn names(text: impl AsRef<[u8]>) -> Vec<String> {
     let show = |r: graceful_core::Require| format!("{}{}", r.name, if r.deferred { "*" } else { "" });
-    scan(text.as_ref(), "t.lua").into_iter().map(show).collect()
+    scan(text.as_ref(), "t.lua", "t").0.into_iter().map(show).collect()
 }
 
 fn places(text: &str) -> Vec<String> {
-    scan(text.as_bytes(), "t.lua").into_iter().map(|r| format!("{} {}", r.name, r.place)).collect()
+    scan(text.as_bytes(), "t.lua", "t").0.into_iter().map(|r| format!("{} {}", r.name, r.place)).collect()
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_megabyte_of_any_pattern_is_read_in_linear_time() {
     for pattern in patterns {
         let text = pattern.repeat(1_000_000 / pattern.len());
         let start = std::time::Instant::now();
-        scan(text.as_bytes(), "t.lua");
+        scan(text.as_bytes(), "t.lua", "t");
         let took = start.elapsed();
         assert!(took.as_secs() < 5, "{pattern:?} took {took:?}");
     }
@@ -211,7 +211,7 @@ fn required(text: &str) -> Vec<(String, u32)> {
 proptest! {
     #[test]
     fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        scan(&bytes, "t.lua");
+        scan(&bytes, "t.lua", "t");
     }
 
     #[test]
@@ -219,7 +219,7 @@ proptest! {
         "require", "'", "\"", "[[", "]]", "[=[", "--", "`", "{", "}", "(", ")", "function", "end", "if", "then", "else",
         "elseif", "local", "repeat", "until", "do", "\\", "\n", "\r", "\\u{", "\\x", "0x", "1e", ".", "..", ":", "<", "=", " a ", "é",
     ]), 0..200)) {
-        scan(parts.concat().as_bytes(), "t.lua");
+        scan(parts.concat().as_bytes(), "t.lua", "t");
     }
 
     #[cfg(feature = "lua54")]
@@ -227,7 +227,7 @@ proptest! {
     fn it_finds_what_the_interpreter_requires(parts in prop::collection::vec(program(), 0..6)) {
         // One arm of each `if` runs, so only what the run saw must be found, at the same line.
         let text = parts.join("\n");
-        let found = scan(text.as_bytes(), "t.lua");
+        let found = scan(text.as_bytes(), "t.lua", "t").0;
         let at_load: Vec<_> = found.iter().filter(|r| !r.deferred).map(|r| (r.name.to_string(), r.place.line.unwrap())).collect();
         let mut rest = at_load.iter();
         for seen in required(&text) {

@@ -65,6 +65,7 @@ macro_rules! conformance {
                 ord_10_edges_that_appear_or_disappear_are_tracked,
                 ord_10_an_edge_born_while_staging_widens_the_plan,
                 ord_11_a_module_nobody_requires_is_retired_and_reported;
+            allowance: tx_03_a_top_level_is_charged_for_its_own_time_only;
             tx: tx_01_the_phases_run_in_order,
                 tx_01_what_fails_after_the_commit_is_reported_only,
                 tx_02_a_syntax_error_keeps_the_live_code_serving,

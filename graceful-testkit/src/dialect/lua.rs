@@ -116,7 +116,9 @@ impl Writer<'_> {
         }
         self.page.line(format!("mod = graceful.register_module({name}, {{"));
         for (option, value) in &script.options {
-            self.page.line(format!("{option} = {},", literal(value)));
+            let value = literal(value);
+            let value = if script.computed { format!("some({value})") } else { value };
+            self.page.line(format!("{option} = {value},"));
         }
         for (hook, ops) in &script.hooks {
             self.function(&format!("{hook} = function(mod)"), "end,", ops);

@@ -17,8 +17,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use graceful_core::Declared;
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{Place, Require, ScriptError, Value};
+use graceful_core::{Migration, Migrations, Place, Require, ScriptError, Value, Version};
 
 use crate::op::Op;
 use crate::script::{Script, requires_in};
@@ -48,6 +49,8 @@ pub(crate) struct Program {
     pub(crate) deferred: Vec<(String, u32)>,
     /// The name it registers, the options, and the line.
     pub(crate) register: Option<(String, BTreeMap<String, Value>, u32)>,
+    /// Its options are computed, so that nobody knows them before it runs.
+    pub(crate) computed: bool,
     pub(crate) hooks: BTreeMap<String, Body>,
     pub(crate) top: Body,
     pub(crate) functions: BTreeMap<String, Body>,
@@ -67,6 +70,9 @@ pub(crate) fn render(script: &Script) -> String {
     let probe = script.uses_probe().then(|| PROBE.to_owned());
     script.requires.iter().chain(probe.iter()).for_each(|name| line(&mut out, "require", name, ""));
     script.deferred.iter().for_each(|name| line(&mut out, "defer", name, ""));
+    if script.computed {
+        let _ = writeln!(out, "computed");
+    }
     if script.registered {
         let options = serde_json::to_string(&script.options).unwrap_or_default();
         line(&mut out, "register", script.registers_as.as_ref().unwrap_or(&script.name), &options);
@@ -156,6 +162,7 @@ fn head_into(program: &mut Program, line: &str, number: u32) -> Result<Option<Se
         "defer" => program.deferred.push((identifier(name, column)?, number)),
         "register" => program.register = Some((identifier(name, column)?, json(tail, json_column)?, number)),
         "value" => drop(program.values.insert(identifier(name, column)?, json(tail, json_column)?)),
+        "computed" => program.computed = true,
         "top" => return Ok(Some(Section::Top)),
         "step" => return step_into(program, name, json(tail, json_column)?, column),
         "route" => {
@@ -233,6 +240,19 @@ fn json<T: serde::de::DeserializeOwned>(text: &str, column: u32) -> Result<T, Ba
 }
 
 impl Program {
+    /// What it is certain to register with.
+    pub(crate) fn declared(&self, name: &str) -> Option<Declared> {
+        let (_, options, _) =
+            self.register.as_ref().filter(|(registered, ..)| registered == name && !self.computed)?;
+        let version = options.get("version").map(Version::from_value).transpose().ok()?;
+        let steps = self.migrations.iter().map(|step| {
+            let (from, to) = (Version::from_value(&step.from).ok()?, Version::from_value(&step.to).ok()?);
+            Some(Migration { from, to, up: step.up.is_some(), down: step.down.is_some(), lossy: step.lossy })
+        });
+        let migrations = Migrations::new(steps.collect::<Option<Vec<_>>>()?).ok()?;
+        Some(Declared { version, migrations })
+    }
+
     /// Every require with a constant name, in the order of the text.
     pub(crate) fn all_requires(&self, origin: &str) -> Vec<Require> {
         let mut found: Vec<(String, u32, bool)> = Vec::new();

@@ -86,7 +86,8 @@ impl Txn for FakeTxn {
             args: Vec::new(),
             importer: Mutex::new(Some(cx.importer.clone())),
         });
-        let budget = self.vm.clock().map_err(failed)?.sleep(self.cx.stage_budget);
+        let clock = self.vm.clock().map_err(failed)?;
+        let budget = cx.importer.over(&*clock, &room.name, self.cx.stage_budget);
         let ran = match select(self.top_level(&room, &cx).boxed(), budget).await {
             Either::Left((ran, _)) => ran,
             Either::Right(_) => {

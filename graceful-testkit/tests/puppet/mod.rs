@@ -186,7 +186,7 @@ impl Backend for Puppet {
             place: place(at),
             deferred: *deferred,
         });
-        Ok(Compiled { requires: requires.collect(), artifact: Arc::new(play) })
+        Ok(Compiled::new(requires.collect(), Arc::new(play)))
     }
     fn begin(&self, _: TxnCx) -> Box<dyn Txn> {
         let (world, _) = self.engine.get().unwrap().clone();
