@@ -32,6 +32,13 @@ pub async fn run(console: &Console) -> Exit {
     }
     let (mut exit, mut text) = (Exit::Ok, String::new());
     while let Some(line) = lines.next(!text.is_empty()) {
+        let line = match line {
+            Ok(line) => line,
+            Err(error) => {
+                complain(&format!("error: a line cannot be read: {error}"));
+                return Exit::Failed;
+            }
+        };
         text.push_str(&line);
         let request = ConsoleRequest { line: text.clone(), language: console.language.clone(), limit_ms };
         let reply = match client.console(&request).await {
@@ -82,9 +89,9 @@ struct Lines {
 
 impl Lines {
     /// The next line that says something.
-    fn next(&mut self, goes_on: bool) -> Option<String> {
+    fn next(&mut self, goes_on: bool) -> Option<std::io::Result<String>> {
         if let Some(given) = &mut self.given {
-            return (!given.is_empty()).then(|| std::mem::take(given));
+            return (!given.is_empty()).then(|| Ok(std::mem::take(given)));
         }
         loop {
             if self.interactive {
@@ -93,9 +100,10 @@ impl Lines {
             }
             let mut line = String::new();
             match std::io::stdin().lock().read_line(&mut line) {
-                Ok(0) | Err(_) => return None,
+                Ok(0) => return None,
+                Err(error) => return Some(Err(error)),
                 Ok(_) if line.trim().is_empty() && !goes_on => {}
-                Ok(_) => return Some(line.trim_end_matches(['\n', '\r']).to_owned()),
+                Ok(_) => return Some(Ok(line.trim_end_matches(['\n', '\r']).to_owned())),
             }
         }
     }

@@ -140,6 +140,16 @@ fn a_line_may_begin_with_a_minus_and_no_answer_is_waited_for_longer_than_asked()
     let app = App::new();
     let _served = app.serve("run");
     assert_eq!(app.run(&["console", "-e", "-1"]), (0, "-1\n".to_owned()));
+    let mut typed = app.command(&["console"]);
+    let typed = typed.stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut typed = typed.spawn().unwrap();
+    std::io::Write::write_all(&mut typed.stdin.take().unwrap(), b"x = '\xff'\n").unwrap();
+    let typed = typed.wait_with_output().unwrap();
+    let said = String::from_utf8(typed.stderr).unwrap();
+    assert!(
+        typed.status.code() == Some(1) && said.contains("cannot be read"),
+        "what is no text is told: {said}"
+    );
     let begun = Instant::now();
     let (code, said) = app.run(&["console", "-e", "require('fiber').sleep(60)", "--timeout", "0.5"]);
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());

@@ -180,6 +180,9 @@ pub trait Importer: Send + Sync {
         place: Option<Place>,
     ) -> Result<Arc<Instance>, ScriptError>;
 
+    /// Says that `module`'s `init` begins to run while it registers: events tell how long it takes, and whether it fails.
+    fn initialising(&self, module: &Name);
+
     /// Ends once the top level of `module` has taken `budget`, from now on and without what it waits for imports:
     /// what those take is theirs.
     async fn over(&self, clock: &dyn Clock, module: &Name, budget: Duration) {

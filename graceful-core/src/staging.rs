@@ -9,9 +9,10 @@ mod slices;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -26,16 +27,23 @@ use crate::gate::{Generation, LeaseKind};
 use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
-use crate::module::Module;
+use crate::lifecycle::Hook;
 use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
 use crate::source::Name;
+use crate::version::Version;
 use import::{Reply, Requests};
 
-type Staged = Result<Arc<dyn Module>, ScriptError>;
+type Staged = Result<(), ScriptError>;
 
-type TopLevel = (Name, BoxFuture<'static, Staged>);
+/// A top level that runs or is about to.
+struct TopLevel {
+    instance: Arc<Instance>,
+    /// The version that is live.
+    old: Option<Version>,
+    work: BoxFuture<'static, Staged>,
+}
 
 /// A row of modules to stage one after the other, and who waits for the last of them.
 #[derive(Default)]
@@ -138,7 +146,7 @@ impl Staging {
         self.world.instance_at(name, self.generation).filter(|instance| instance.born == self.generation)
     }
 
-    fn stage(&self, changes: &Changes, name: &Name) -> BoxFuture<'static, Staged> {
+    fn stage(&self, changes: &Changes, name: &Name) -> TopLevel {
         let load = &changes.loads[name];
         let backend = &load.source.backend;
         let same_backend = load.live.as_ref().filter(|live| live.source.backend == *backend);
@@ -168,26 +176,24 @@ impl Staging {
             importer: self.requests.clone(),
         };
         let state_version = same_backend.and_then(|live| live.state_version.get().cloned());
+        let old = load.live.as_ref().and_then(|live| live.version());
         let (txn, intents) = (self.txns[backend].clone(), self.intents.clone());
         let (world, generation, budget) = (self.world.clone(), self.generation, self.budget);
-        let importer = self.requests.clone();
-        Box::pin(async move {
+        let (staged, importer) = (instance.clone(), self.requests.clone());
+        let work = async move {
             // From its first poll on: it may be made ready long before.
             let began = world.clock.now();
             let (kind, name) = (LeaseKind::Stage, &instance.name);
             let lease = Lease::open_at(&world.gate, name, kind, generation, Some(intents));
-            let deadline = importer.over(&*world.clock, name, budget);
             let work = lease.scope(async move { txn.stage(cx).await });
             let work = AssertUnwindSafe(world.watch.over(name, "top level", budget, work)).catch_unwind();
-            let module = match select(Box::pin(work), deadline).await {
-                Either::Left((Ok(Ok(result)), _)) => result?,
-                Either::Left((Ok(Err(cancelled)), _)) => {
-                    return Err(ScriptError::runtime(cancelled.to_string()));
-                }
-                Either::Left((Err(panic), _)) => {
+            let module = match ended(work, || importer.over(&*world.clock, name, budget)).await {
+                Some(Ok(Ok(result))) => result?,
+                Some(Ok(Err(cancelled))) => return Err(ScriptError::runtime(cancelled.to_string())),
+                Some(Err(panic)) => {
                     return Err(ScriptError::new(ScriptErrorKind::Panic, panic_text(&panic)));
                 }
-                Either::Right(_) => {
+                None => {
                     let message = format!("the top level ran longer than {budget:?}");
                     return Err(ScriptError::new(ScriptErrorKind::Timeout, message));
                 }
@@ -201,35 +207,49 @@ impl Staging {
             modules.entry(instance.name.clone()).or_default().push(instance.clone());
             drop(modules);
             world.in_flight.write().unwrap().pending.remove(&instance.name);
-            Ok(module)
-        })
+            Ok(())
+        };
+        TopLevel { instance: staged, old, work: Box::pin(work) }
     }
 
-    fn done(&mut self, changes: &Changes, name: &Name, result: Staged) -> Result<(), ReloadErrorKind> {
-        let load = &changes.loads[name];
-        let module = result.map_err(|error| {
+    fn done(
+        &mut self,
+        changes: &Changes,
+        instance: Arc<Instance>,
+        old: Option<Version>,
+        result: Staged,
+    ) -> Result<(), ReloadErrorKind> {
+        if let Some((took, ended)) = self.requests.took_init(&instance.name) {
+            let error = result.as_ref().err().filter(|_| !ended).map(ToString::to_string);
+            self.world.emit(EventKind::HookRan {
+                module: instance.name.clone(),
+                hook: Hook::Init,
+                took,
+                error,
+            });
+        }
+        result.map_err(|error| {
             // An import that failed is the cause, unless it was caught and something else failed later.
             let import = self.failure.take().filter(|failure| {
                 error.kind == ScriptErrorKind::Import || error.message.contains(&failure.to_string())
             });
             import.unwrap_or_else(|| {
-                let place = error.place.clone().unwrap_or_else(|| Place::file(&load.source.origin));
+                let source = &changes.loads[&instance.name].source;
+                let place = error.place.clone().unwrap_or_else(|| Place::file(&source.origin));
                 let mut error = error.at(place);
-                let here = error.place.as_ref().is_some_and(|place| place.file == load.source.origin);
+                let here = error.place.as_ref().is_some_and(|place| place.file == source.origin);
                 if here && error.source_line.is_none() {
-                    error = error.with_source(&load.source.text);
+                    error = error.with_source(&source.text);
                 }
-                ReloadErrorKind::Load { module: name.clone(), error }
+                ReloadErrorKind::Load { module: instance.name.clone(), error }
             })
         })?;
         // A top level may catch a failed import and go on: then it was no failure of the reload.
         self.failure = None;
-        self.staged.push(self.instance(name).expect("it was staged"));
-        let old =
-            load.live.as_ref().and_then(|live| live.module()).and_then(|old| old.manifest().version.clone());
-        let new = module.manifest().version.clone();
-        let took = self.staged.last().and_then(|staged| staged.staged_in.get().copied()).unwrap_or_default();
-        self.world.emit(EventKind::Staged { module: name.clone(), old, new, took });
+        let (module, new) = (instance.name.clone(), instance.version());
+        let took = instance.staged_in.get().copied().unwrap_or_default();
+        self.staged.push(instance);
+        self.world.emit(EventKind::Staged { module, old, new, took });
         Ok(())
     }
 
@@ -241,6 +261,21 @@ impl Staging {
                 || ScriptError::new(ScriptErrorKind::Import, format!("module `{name}` was not staged"));
             let _ = reply.send(found.ok_or_else(missing));
         }
+    }
+}
+
+/// What `work` ends with, unless the deadline comes first. Most ends at once and needs none.
+async fn ended<F: Future, D: Future<Output = ()> + Unpin>(
+    work: F,
+    deadline: impl FnOnce() -> D,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
+    if let Poll::Ready(ended) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        return Some(ended);
+    }
+    match select(work, deadline()).await {
+        Either::Left((ended, _)) => Some(ended),
+        Either::Right(_) => None,
     }
 }
 

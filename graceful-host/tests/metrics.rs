@@ -162,6 +162,7 @@ async fn obs_02_metrics_count_reloads_by_result_and_phase_and_show_every_module(
     assert_eq!(value("graceful_reload_phase_duration_seconds_count", &[("phase", "stage")]), 3.0);
     assert_eq!(value("graceful_reload_pause_seconds_count", &[]), 1.0);
     assert_eq!(value("graceful_hook_duration_seconds_count", &[("hook", "after_reload")]), 1.0);
+    assert_eq!(value("graceful_hook_duration_seconds_count", &[("hook", "init")]), 1.0);
     assert_eq!(value("graceful_last_reload_success", &[]), 0.0);
     assert!(value("graceful_last_reload_timestamp_seconds", &[]) > 1.7e9);
     assert_eq!(value("graceful_generation", &[]), 2.0);

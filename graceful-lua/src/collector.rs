@@ -1,17 +1,39 @@
-//! Lets the collector rest while top levels run one after the other, so that none of them pays for it.
+//! Lets the collector rest while top levels run one after the other, so that none of them pays for it, and has it go
+//! through the VM afterwards in steps that nobody notices.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mlua::Lua;
 
+use crate::run::How;
+use crate::vm::Vm;
+
 /// How much the VM may grow before the collector is woken all the same, in bytes.
 const GROWTH: usize = 64 << 20;
+
+/// How much may be left lying by reloads before somebody tidies up, in bytes.
+const LITTER: usize = 4 << 20;
+
+/// How long tidying up keeps the VM at once, and how long it then lets others have it.
+const STEP: Duration = Duration::from_micros(150);
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long it waits before it begins: until then the old code has been let go of.
+const DELAY: Duration = Duration::from_millis(20);
 
 /// Whether the collector rests, and how much was in use when it began to. Every restart makes Lua begin a
 /// cycle at once, so it is not restarted between two top levels.
 #[derive(Default)]
 pub(crate) struct Collector {
     resting: Mutex<Option<usize>>,
+    /// How much was in use when all of the VM had last been gone through.
+    tidy: AtomicUsize,
+    tidies: AtomicBool,
+    /// There is more to tidy up than when that began.
+    more: AtomicBool,
 }
 
 impl Collector {
@@ -26,6 +48,8 @@ impl Collector {
         match since {
             Some(before) if used > before + GROWTH => self.wake(lua),
             Some(_) => {}
+            // One reload came after the other, and nobody found the time to tidy up.
+            None if used > self.tidy.load(Ordering::Relaxed).max(LITTER) + 2 * GROWTH => {}
             None => {
                 lua.gc_stop();
                 *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
@@ -37,6 +61,107 @@ impl Collector {
     pub(crate) fn wake(&self, lua: &Lua) {
         if self.resting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             lua.gc_restart();
+        }
+    }
+
+    fn rests(&self) -> bool {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+impl Vm {
+    /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM. Called under
+    /// its lock.
+    pub(crate) fn tidy_up(self: &Arc<Self>) {
+        let collector = &self.collector;
+        if cfg!(feature = "luajit") || !self.is_littered() {
+            return;
+        }
+        collector.more.store(true, Ordering::Release);
+        if collector.tidies.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let vm = Arc::downgrade(self);
+        let tidying = thread::Builder::new().name("graceful-lua collector".into());
+        if tidying.spawn(move || collect_all(&vm)).is_err() {
+            collector.tidies.store(false, Ordering::Release);
+        }
+    }
+
+    fn is_littered(&self) -> bool {
+        let tidy = self.collector.tidy.load(Ordering::Relaxed);
+        self.lua.used_memory().saturating_sub(tidy) > LITTER.max(tidy / 4)
+    }
+
+    /// Goes on with a cycle of the collector for a moment. Whether it came to its end with nothing left to drop;
+    /// nothing if the collector cannot be stepped.
+    fn collect_some(&self) -> Option<bool> {
+        self.turn(&How::default(), None, || {
+            let began = Instant::now();
+            self.grave.clear(&self.records, 256);
+            while began.elapsed() < STEP {
+                if self.lua.gc_step().ok()? {
+                    return Some(self.grave.is_empty());
+                }
+            }
+            Some(false)
+        })
+    }
+}
+
+/// Goes through all of the VM, and once more if what was dropped while the first cycle was under way is still there.
+fn collect_all(vm: &Weak<Vm>) {
+    let mut cycles = 0;
+    thread::sleep(DELAY);
+    loop {
+        thread::sleep(PAUSE);
+        let Some(vm) = vm.upgrade() else { return };
+        let collector = &vm.collector;
+        if collector.rests() {
+            continue;
+        }
+        if collector.more.swap(false, Ordering::AcqRel) {
+            cycles = 0;
+        }
+        match vm.paused.collecting(|| vm.collect_some()) {
+            Some(true) if cycles == 0 && !vm.is_littered() => cycles = 2,
+            Some(ended) => cycles += usize::from(ended),
+            None => cycles = 2,
+        }
+        if cycles >= 2 {
+            collector.tidy.store(vm.lua.used_memory(), Ordering::Relaxed);
+            collector.tidies.store(false, Ordering::Release);
+            // A reload that ended meanwhile relied on this thread.
+            if !collector.more.load(Ordering::Acquire) || collector.tidies.swap(true, Ordering::AcqRel) {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "luajit")))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use crate::testing::Bench;
+
+    #[test]
+    fn scope_05_what_reloads_leave_behind_is_collected_although_nothing_else_happens() {
+        let text = |run: usize| {
+            format!(
+                "local rows = {{}} for row = 1, 20000 do rows[row] = {{ row, {run} }} end return {{ rows = rows }}"
+            )
+        };
+        let bench = Bench::new(&[("app", "return require('rows')"), ("rows", &text(0))]);
+        let used = bench.lua.used_memory();
+        for run in 1..60 {
+            bench.put("rows", &text(run));
+            bench.reload();
+        }
+        let until = Instant::now() + Duration::from_secs(30);
+        while bench.lua.used_memory() > 3 * used {
+            assert!(Instant::now() < until, "{} bytes are in use, {used} were", bench.lua.used_memory());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use graceful_core::{Compiled, ScriptError, Source};
+use graceful_core::{Compiled, Name, ScriptError, Source};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib};
 
@@ -18,6 +18,8 @@ use crate::scan::scan;
 pub(crate) struct Chunk {
     bytecode: Vec<u8>,
     name: CString,
+    /// What it is known to require, in the order of the bytes.
+    requires: Vec<Name>,
     /// Nothing in the text gives its functions other globals.
     keeps_its_environment: bool,
 }
@@ -94,7 +96,10 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     };
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
     let name = CString::new(name).unwrap_or_default();
-    Ok(Compiled { requires, artifact: Arc::new(Chunk { bytecode, name, keeps_its_environment }), declared })
+    let mut known: Vec<Name> = requires.iter().map(|require| require.name.clone()).collect();
+    known.sort();
+    let chunk = Chunk { bytecode, name, requires: known, keeps_its_environment };
+    Ok(Compiled { requires, artifact: Arc::new(chunk), declared })
 }
 
 fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {
@@ -112,6 +117,11 @@ impl Chunk {
     /// share one `_ENV`.
     pub(crate) fn keeps_its_environment(&self) -> bool {
         self.keeps_its_environment
+    }
+
+    /// Whether it is known to require `name`.
+    pub(crate) fn requires(&self, name: &[u8]) -> bool {
+        self.requires.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
     }
 
     /// Its bytecode, and what Lua calls it.

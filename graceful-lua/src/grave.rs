@@ -46,6 +46,12 @@ impl Grave {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|buried| {
+            buried.records.is_empty() && buried.functions.is_empty() && buried.tables.is_empty()
+        })
+    }
+
     fn with<R>(&self, change: impl FnOnce(&mut Buried) -> R) -> R {
         change(&mut self.buried.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -11,6 +11,7 @@ use mlua::{Function, Lua, MultiValue, Table, UserData, UserDataRef, Value};
 
 use crate::builtin::{self, FIXED};
 use crate::ground::coroutine;
+use crate::passage;
 use crate::record::{Identity, Record};
 use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
@@ -32,7 +33,8 @@ pub(crate) struct Imports {
 }
 
 impl Imports {
-    pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
+    /// `turn` says whose top level has the turn.
+    pub(crate) fn new(lua: &Lua, turn: &Table) -> mlua::Result<Self> {
         let globals = lua.globals();
         let isyieldable: Function = coroutine(lua)?.raw_get("isyieldable")?;
         let resolve = lua.create_function(|lua, (record, name): (UserDataRef<Identity>, Value)| {
@@ -43,7 +45,7 @@ impl Imports {
             async move { wait(&lua, &record, &name.into(), place).await }
         })?;
         let chunk = lua.load(include_str!("lua/require.lua")).set_name("=graceful");
-        let make = chunk.call((resolve, wait, &isyieldable))?;
+        let make = chunk.call((resolve, wait, &isyieldable, passage::knows(lua)?, turn))?;
         let foreign = lua.create_table()?;
         let weak = lua.create_table()?;
         weak.raw_set("__mode", "v")?;
@@ -62,16 +64,16 @@ impl Imports {
         Ok(Self { make, presets, preload, foreign, export: export(lua, isyieldable)? })
     }
 
-    /// Makes the Lua side of `record`, with the state of the live version and, if the text is the same, its top
-    /// level. Returns its `require` and the Lua side.
+    /// Makes the Lua side of `record`, with the state of the record `previous` and, if it is run `again`, its top
+    /// level. Returns its `require`, the Lua side and the state.
     pub(crate) fn record(
         &self,
         vm: &Vm,
         record: &Arc<Record>,
-        state: Option<&Table>,
-        main: Option<Function>,
-    ) -> mlua::Result<(Function, Table)> {
-        self.make.call((Identity(record.clone()), &vm.records, record.id, state, main))
+        previous: Option<u64>,
+        again: bool,
+    ) -> mlua::Result<(Function, Table, Option<Table>)> {
+        self.make.call((Identity(record.clone()), &vm.records, record.id, previous, again))
     }
 
     /// The names that `require` answers without the engine.

@@ -27,9 +27,15 @@ pub(crate) struct Overlay {
 }
 
 impl Overlay {
-    pub(crate) fn load(lua: &Lua, getmeta: &Function, setmeta: &Function) -> mlua::Result<Self> {
+    /// `turn` says whose top level has the turn.
+    pub(crate) fn load(
+        lua: &Lua,
+        getmeta: &Function,
+        setmeta: &Function,
+        turn: &Table,
+    ) -> mlua::Result<Self> {
         let chunk = lua.load(include_str!("lua/overlay.lua")).set_name("=graceful");
-        let made: Table = chunk.call((getmeta, setmeta, same_entries(lua)?, lua.globals()))?;
+        let made: Table = chunk.call((getmeta, setmeta, same_entries(lua)?, lua.globals(), turn))?;
         Ok(Self {
             open: made.get("open")?,
             hold: made.get("hold")?,

@@ -45,8 +45,8 @@ impl Passage {
     }
 }
 
-/// The function of `lua/stage.lua`, which runs a top level.
-pub(crate) fn run(lua: &Lua, borders: &Table) -> mlua::Result<Function> {
+/// The function of `lua/stage.lua`, which runs a top level. `turn` says whose has the turn.
+pub(crate) fn run(lua: &Lua, borders: &Table, turn: &Table) -> mlua::Result<Function> {
     // SAFETY: both keep to Lua's protocol for C functions. Nobody but `lua/stage.lua` has them, and it gives them the
     // address of a `Passage` that whoever polls the coroutine keeps alive.
     let (load, read) = unsafe { (lua.create_c_function(load)?, lua.create_c_function(read)?) };
@@ -54,7 +54,24 @@ pub(crate) fn run(lua: &Lua, borders: &Table) -> mlua::Result<Function> {
     let known: (Function, Function, Function) =
         (globals.get("xpcall")?, globals.get("error")?, globals.get("type")?);
     let chunk = lua.load(include_str!("lua/stage.lua")).set_name("=graceful");
-    chunk.call((load, read, borders, thrown(lua)?, known.0, known.1, known.2))
+    chunk.call((load, read, borders, turn, thrown(lua)?, known.0, known.1, known.2))
+}
+
+/// A function `(passage, name)`: whether the text is known to require `name`.
+pub(crate) fn knows(lua: &Lua) -> mlua::Result<Function> {
+    // SAFETY: it keeps to Lua's protocol for C functions. Nobody but `lua/require.lua` has it, and it gives it the
+    // address of the `Passage` whose coroutine runs.
+    unsafe { lua.create_c_function(is_known) }
+}
+
+unsafe extern "C-unwind" fn is_known(state: *mut lua_State) -> c_int {
+    // SAFETY: called by Lua with a live state and the address of a live `Passage`; nothing here raises an error.
+    unsafe {
+        let passage = &*ffi::lua_touserdata(state, 1).cast::<Passage>();
+        let known = ffi::lua_type(state, 2) == ffi::LUA_TSTRING && passage.chunk.requires(bytes(state, 2));
+        ffi::lua_pushboolean(state, c_int::from(known));
+        1
+    }
 }
 
 /// `(passage)`: its chunk as a function. Only what this process compiled gets here.

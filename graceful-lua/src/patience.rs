@@ -55,7 +55,22 @@ impl Vm {
             }
             std::thread::sleep(LOOK);
         }
-        self.hold(work)
+        let calls = if drain == DrainPolicy::Cancel { most / 2 } else { most };
+        let wants = self.turns.want(most / 2, Some(calls));
+        self.hold(|| {
+            drop(wants);
+            work()
+        })
+    }
+
+    /// Holds the VM's lock while `work` runs, after it was seen that nobody keeps it: if somebody does since then, and
+    /// the policy lets it be cancelled, it is after half of `most`.
+    pub(crate) fn hold_soon<R>(&self, most: Duration, drain: DrainPolicy, work: impl FnOnce() -> R) -> R {
+        let wants = self.turns.want(most / 2, (drain == DrainPolicy::Cancel).then_some(most / 2));
+        self.hold(|| {
+            drop(wants);
+            work()
+        })
     }
 
     fn cancel_hog(&self, lease: &Lease, lasts: Duration) {

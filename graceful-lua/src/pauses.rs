@@ -13,6 +13,8 @@ pub struct Pauses {
     pub total: Duration,
     /// How long at most at once.
     pub longest: Duration,
+    /// How long the collector has kept it since, in short steps after the reloads. Not in the others.
+    pub collecting: Duration,
 }
 
 /// The pauses of one VM.
@@ -29,6 +31,14 @@ impl Paused {
         pauses.count += 1;
         pauses.total += lasted;
         pauses.longest = pauses.longest.max(lasted);
+        done
+    }
+
+    /// Runs a step of the collector.
+    pub(crate) fn collecting<R>(&self, work: impl FnOnce() -> R) -> R {
+        let began = Instant::now();
+        let done = work();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).collecting += began.elapsed();
         done
     }
 

@@ -95,8 +95,12 @@ fn register(lua: &Lua, record: &Arc<Record>, name: &Value, opts: &Value) -> mlua
     let mut draft = record.draft();
     let first =
         draft.as_mut().is_some_and(|draft| draft.registration.replace(registration).is_none() && draft.start);
+    let init = init.filter(|_| first);
+    if let (Some(draft), Some(_)) = (draft.as_ref(), &init) {
+        draft.importer.initialising(&record.source.name);
+    }
     drop(draft);
-    Ok(Ok((module, init.filter(|_| first))))
+    Ok(Ok((module, init)))
 }
 
 fn check_name(record: &Record, name: &Value) -> Result<(), String> {

@@ -77,18 +77,18 @@ impl LuaTxn {
             draft.kept = Arc::downgrade(&kept);
         }
         let previous = cx.previous.as_ref().and_then(|module| module.as_any().downcast_ref::<LuaModule>());
-        // The top level of the live version, where the text is the same: it can be run again.
-        let (mut state, mut main): (Option<Table>, Option<Function>) = (None, None);
-        if let Some(previous) = previous.filter(|previous| previous.is_in(vm)) {
-            let own = vm.table(previous.id())?;
-            state = own.raw_get("state")?;
-            if previous.is_of(&cx.source) && chunk.keeps_its_environment() {
-                main = own.raw_get("main")?;
-            }
+        let previous = previous.filter(|previous| previous.is_in(vm));
+        // The top level of the live version can be run again where the text is the same.
+        let again =
+            previous.is_some_and(|previous| previous.is_of(&cx.source)) && chunk.keeps_its_environment();
+        let id = previous.map(LuaModule::id);
+        let (require, own, state) = vm.imports.record(vm, &record, id, again)?;
+        if again
+            && let Some(main) = own.raw_get::<Option<Function>>("main")?
+            && main.environment() != Some(vm.lua.globals())
+        {
+            own.raw_set("main", Value::Nil)?;
         }
-        let globals = vm.lua.globals();
-        let main = main.filter(|main| main.environment().as_ref() == Some(&globals));
-        let (require, own) = vm.imports.record(vm, &record, state.as_ref(), main)?;
         open.staged(vm, &record, state)?;
         Ok(Ready { kept, require, own })
     }
@@ -160,7 +160,7 @@ impl Txn for LuaTxn {
         let vm = &self.vm;
         vm.free(self.cx.stage_budget, self.cx.drain).await?;
         let chunk: Arc<Chunk> = cx.compiled.artifact.clone().downcast().expect("compiled by this backend");
-        let prepared = vm.hold(|| {
+        let prepared = vm.hold_soon(self.cx.stage_budget, self.cx.drain, || {
             let open = self.open()?;
             vm.grave.clear(&vm.records, BURIED);
             let ready = self.prepare(&open, &cx, &chunk)?;
@@ -177,7 +177,7 @@ impl Txn for LuaTxn {
         let passage = Passage::new(chunk);
         let run = Run::new(vm, how, || {
             let origin = cfg!(not(feature = "luajit")).then_some(cx.source.origin.as_str());
-            let args = (own, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
+            let args = (own, record.id, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
             Watched::new(vm, vm.top_level.call_async::<()>(args))
         });
         match run.await {
@@ -204,7 +204,8 @@ impl Txn for LuaTxn {
                 Err(_) => drop(work()),
             }
         };
-        self.vm.hold(|| self.vm.paused.during(keep));
+        let (most, drain) = (self.cx.stage_budget, self.cx.drain);
+        self.vm.hold_soon(most, drain, || self.vm.paused.during(keep));
     }
 
     fn join(&self, module: &Arc<dyn Module>) {
@@ -234,6 +235,7 @@ impl Txn for LuaTxn {
             swap();
             vm.set_open(None);
             vm.collector.wake(&vm.lua);
+            vm.tidy_up();
             claims
         };
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
@@ -254,7 +256,12 @@ impl Txn for LuaTxn {
         }
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
-        let wake = world.clock.blocking(Box::new(move || vm.hold(|| vm.collector.wake(&vm.lua))));
+        let wake = world.clock.blocking(Box::new(move || {
+            vm.hold(|| {
+                vm.collector.wake(&vm.lua);
+                vm.tidy_up();
+            });
+        }));
         world.clock.spawn(wake);
     }
 }

@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use graceful_core::Lease;
@@ -15,10 +15,10 @@ use mlua::ffi::{self, lua_State};
 use mlua::thread::{ThreadEvent, ThreadTriggers};
 
 use crate::vm::Vm;
+use wanted::Wanted;
 
-/// How often cancelled calls are looked for, and how long after the last reload that goes on.
-const TICK: Duration = Duration::from_millis(20);
-const WATCH: Duration = Duration::from_secs(10);
+mod wanted;
+mod watch;
 
 /// A coroutine that runs, as the watch sees it. Only followed under the turns' lock, which keeps the turn from
 /// ending and the coroutine from being collected.
@@ -42,6 +42,7 @@ pub(crate) struct Turns {
     watched: AtomicBool,
     until: Mutex<Option<Instant>>,
     limit: OnceLock<Duration>,
+    wanted: Mutex<Option<Wanted>>,
 }
 
 thread_local! {
@@ -53,8 +54,8 @@ impl Turns {
     /// Called while nothing runs in `lua`.
     pub(crate) fn new(lua: &Lua) -> Arc<Self> {
         let main = AtomicPtr::new(lua.state());
-        let (running, watched, until, limit) = Default::default();
-        let turns = Self { main, running, watched, until, limit };
+        let (running, watched, until, limit, wanted) = Default::default();
+        let turns = Self { main, running, watched, until, limit, wanted };
         let turns = Arc::new(turns);
         if cfg!(not(feature = "luajit")) {
             let weak = Arc::downgrade(&turns);
@@ -109,27 +110,9 @@ impl Turns {
         Some((outermost.lease.clone(), outermost.began.elapsed()))
     }
 
-    /// Stops cancelled calls that spin, from now until a while after the last time this was called.
-    pub(crate) fn watch(self: &Arc<Self>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + WATCH);
-        if self.watched.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let turns = Arc::downgrade(self);
-        let watch = std::thread::Builder::new().name("graceful-lua watch".into());
-        if watch.spawn(move || watch_over(&turns)).is_err() {
-            self.watched.store(false, Ordering::Release);
-        }
-    }
-
-    /// Cancels turns that last longer than `most`, from now on.
-    pub(crate) fn limit(self: &Arc<Self>, most: Duration) {
-        let _ = self.limit.set(most);
-        self.watch();
-    }
-
     fn stop_cancelled(&self) {
         let turns = self.lock();
+        wanted::cancel_who_keeps(*self.wanted(), turns.first());
         if let (Some(limit), Some(turn)) = (self.limit.get(), turns.first())
             && turn.began.elapsed() > *limit
             && let Some(lease) = &turn.lease
@@ -142,15 +125,6 @@ impl Turns {
             // setting a hook from another thread is what Lua's own Ctrl-C handler does.
             unsafe { ffi::lua_sethook(state.0, Some(stop_if_cancelled), ffi::LUA_MASKCOUNT, 1) };
         }
-    }
-
-    fn is_over(&self) -> bool {
-        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = self.limit.get().is_none() && until.is_none_or(|until| Instant::now() > until);
-        if over {
-            self.watched.store(false, Ordering::Release);
-        }
-        over
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
@@ -184,17 +158,6 @@ impl<T> Locked<T> {
 
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.cell.get_mut()
-    }
-}
-
-fn watch_over(turns: &Weak<Turns>) {
-    loop {
-        std::thread::sleep(TICK);
-        let Some(turns) = turns.upgrade() else { return };
-        turns.stop_cancelled();
-        if turns.is_over() {
-            return;
-        }
     }
 }
 

@@ -77,6 +77,7 @@ impl Vm {
         let setmeta =
             lua.create_function(|_, (table, meta): (Table, Option<Table>)| table.set_metatable(meta))?;
         let turns = Turns::new(&lua);
+        let turn = lua.create_table()?;
         let copier = Copier::load(&lua, &getmeta, &setmeta)?;
         let vm = Arc::new(Self {
             settings,
@@ -87,10 +88,10 @@ impl Vm {
             veiled: AtomicBool::new(false),
             interrupt: Interrupt::new(&turns),
             turns,
-            overlay: Overlay::load(&lua, &getmeta, &setmeta)?,
-            top_level: passage::run(&lua, copier.borders())?,
+            overlay: Overlay::load(&lua, &getmeta, &setmeta, &turn)?,
+            top_level: passage::run(&lua, copier.borders(), &turn)?,
             copier,
-            imports: Imports::new(&lua)?,
+            imports: Imports::new(&lua, &turn)?,
             globals: Globals::load(&lua)?,
             guard: error::guard(&lua)?,
             require: OnceLock::new(),

@@ -759,6 +759,33 @@ fn a_reload_does_not_hang_for_a_call_that_keeps_the_vm() {
 }
 
 #[test]
+fn scope_02_a_task_that_began_to_spin_a_moment_ago_does_not_hang_a_reload() {
+    let text = |n: u32| {
+        format!(
+            "local fiber, begun = require('fiber'), begun
+            if {n} == 1 then fiber.create(function() fiber.sleep(0.01) begun() while true do end end) end
+            return {{ n = function() return {n} end }}"
+        )
+    };
+    let app = App::new(&[("main", &text(1))]);
+    let begun = Arc::new(AtomicBool::new(false));
+    let seen = begun.clone();
+    let lua = app.backend.lua();
+    let begin = lua.create_function(move |_, ()| {
+        seen.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    lua.globals().set("begun", begin.unwrap()).unwrap();
+    app.reload().unwrap();
+    app.put("main", &text(2));
+    while !begun.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    app.reload().unwrap();
+    assert_eq!(app.call("main", "n"), int(2));
+}
+
+#[test]
 fn call_04_a_call_that_keeps_the_vm_from_the_new_top_level_is_cancelled_if_the_policy_says_so() {
     let spins = ["while true do end", "while true do pcall(function() while true do end end) end"];
     for spin in spins {

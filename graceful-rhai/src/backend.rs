@@ -13,8 +13,8 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    channel, class, clock, compile, cond, console, failure, fiber, graceful, http, limits::Limits, log,
-    progress, registration, roles, semver, service, state,
+    channel, checks, class, clock, compile, cond, console, failure, fiber, graceful, http, limits::Limits,
+    log, progress, registration, roles, semver, service, state, strict,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -55,8 +55,8 @@ pub struct RhaiBuilder {
 
 impl RhaiBuilder {
     /// Uses `engine`, with whatever types, functions, syntax and limits it has. Its module resolver, its
-    /// `on_progress`, `on_var` and `on_missing_function` callbacks and its default tag are replaced; five modules are added to it:
-    /// `graceful`, `fiber`, `http`, `log`, `clock`.
+    /// `on_progress`, `on_var` and `on_missing_function` callbacks and its default tag are replaced; seven modules are added to
+    /// it: `graceful`, `fiber`, `http`, `log`, `clock`, `checks`, `strict`.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = Some(engine);
         self
@@ -104,13 +104,18 @@ impl RhaiBuilder {
             compile::BUILTIN.into_iter().zip(named.map(Shared::new)).collect();
         engine.register_static_module("log", log::module().into());
         engine.register_static_module("clock", clock::module().into());
+        engine.register_static_module("checks", checks::module().into());
+        engine.register_static_module("strict", strict::module().into());
         for (name, module) in &builtin {
             engine.register_static_module(*name, module.clone());
         }
-        let level = engine.optimization_level();
+        let reading =
+            compile::Reading { level: engine.optimization_level(), strict: engine.strict_variables() };
+        // Functions read the variables of their file's top level, which Rhai's own check knows nothing of.
+        engine.set_strict_variables(false);
         engine.set_optimization_level(OptimizationLevel::None);
         let console = console::module().into();
-        let runtime = Runtime { engine, level, builtin, console, link: OnceLock::new() };
+        let runtime = Runtime { engine, reading, builtin, console, link: OnceLock::new() };
         Arc::new(RhaiBackend { runtime: Arc::new(runtime) })
     }
 }
@@ -160,7 +165,7 @@ impl Backend for RhaiBackend {
     }
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
-        compile::compile(&self.runtime.engine, self.runtime.level, source)
+        compile::compile(&self.runtime.engine, self.runtime.reading, source)
     }
 
     async fn evaluate(&self, line: &str, limit: Duration) -> Result<Vec<String>, CallError> {

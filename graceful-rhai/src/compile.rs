@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
+use graceful_core::near::{meant, nearest};
 use graceful_core::{Compiled, Name, Place, Require, ScriptError, Source};
 use rhai::{
-    AST, ASTNode, Engine, Expr, FnAccess, Module, OptimizationLevel, Position, Scope, Shared, Stmt, StmtBlock,
+    AST, ASTNode, Engine, Expr, FnAccess, ImmutableString, Module, OptimizationLevel, Position, Scope,
+    Shared, Stmt, StmtBlock,
 };
 
 use crate::declared;
@@ -25,6 +27,15 @@ const CHANGING: [&str; 12] = [
     "pad",
 ];
 
+/// How sources are read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    /// How far functions are optimized; the engine itself is set not to.
+    pub(crate) level: OptimizationLevel,
+    /// Every variable must be declared, in every file.
+    pub(crate) strict: bool,
+}
+
 /// A source that was parsed.
 pub(crate) struct Program {
     pub(crate) source: Arc<Source>,
@@ -41,15 +52,11 @@ pub(crate) struct Program {
 }
 
 /// Parses `source`. Pure: the engine is only asked how to read, and reads without optimizing: Rhai would drop
-/// imports that it takes to be unused. Functions are optimized by `level` afterwards.
+/// imports that it takes to be unused. Functions are optimized afterwards.
 ///
 /// # Errors
 /// The first thing in it that does not parse.
-pub(crate) fn compile(
-    engine: &Engine,
-    level: OptimizationLevel,
-    source: &Source,
-) -> Result<Compiled, ScriptError> {
+pub(crate) fn compile(engine: &Engine, reading: Reading, source: &Source) -> Result<Compiled, ScriptError> {
     let text = text_of(source)?;
     let ast = engine.compile(text).map_err(|wrong| error::syntax(&wrong, source))?;
     let statements = ast.statements().iter().cloned();
@@ -61,10 +68,13 @@ pub(crate) fn compile(
         scan.node(path.last(), !path.first().is_some_and(inside));
         true
     });
+    if reading.strict || ast.statements().iter().any(is_strict) {
+        declares(&ast, &scan.unknown, source)?;
+    }
     let Scan { mut requires, updates, methods, returns, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
     let declared = declared::read(&ast, &source.name).filter(|_| !returns);
-    let mut ast = engine.optimize_ast(&Scope::new(), ast, level);
+    let mut ast = engine.optimize_ast(&Scope::new(), ast, reading.level);
     ast.set_source(source.origin.as_str());
     let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
     let named = public.filter(|f| !f.name.starts_with("anon$"));
@@ -140,11 +150,18 @@ struct Scan<'a> {
     methods: Methods,
     /// The top level may end before its last statement.
     returns: bool,
+    /// Variables that are declared nowhere around them, and whether they stand in a function.
+    unknown: Vec<(ImmutableString, Position, bool)>,
 }
 
 impl Scan<'_> {
     fn node(&mut self, node: Option<&ASTNode>, deferred: bool) {
         match node {
+            Some(ASTNode::Expr(Expr::Variable(variable, _, at)))
+                if variable.0.is_none() && variable.2.is_empty() =>
+            {
+                self.unknown.push((variable.1.clone(), *at, deferred));
+            }
             Some(ASTNode::Stmt(Stmt::Return(..))) => self.returns |= !deferred,
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => self.import(&import.0, deferred),
             Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => self.chain(&assignment.1.lhs),
@@ -179,6 +196,52 @@ impl Scan<'_> {
     }
 }
 
+/// `strict::on()`.
+fn is_strict(statement: &Stmt) -> bool {
+    let call = match statement {
+        Stmt::FnCall(call, _) => Some(&**call),
+        Stmt::Expr(value) => match &**value {
+            Expr::FnCall(call, _) => Some(&**call),
+            _ => None,
+        },
+        _ => None,
+    };
+    call.is_some_and(|call| {
+        call.name == "on" && call.namespace.to_string().trim_end_matches("::") == "strict"
+    })
+}
+
+/// Each of the `unknown` variables must be one of the top level's, where a function uses it, or a function.
+fn declares(
+    ast: &AST,
+    unknown: &[(ImmutableString, Position, bool)],
+    source: &Source,
+) -> Result<(), ScriptError> {
+    let own = ast.statements().iter().filter_map(|statement| match statement {
+        Stmt::Var(variable, ..) => Some(variable.0.name.to_string()),
+        _ => None,
+    });
+    let own: BTreeSet<String> = own.collect();
+    let functions: BTreeSet<&str> = ast.iter_fn_def().map(|function| function.name.as_str()).collect();
+    // What a closure captures it is given as parameters, which its body does not show.
+    let closures = ast.iter_fn_def().filter(|function| function.name.starts_with("anon$"));
+    let captured: BTreeSet<&str> =
+        closures.flat_map(|closure| closure.params.iter().map(|name| name.as_str())).collect();
+    let missing = unknown.iter().find(|(name, _, deferred)| {
+        let around = own.contains(name.as_str()) || captured.contains(name.as_str());
+        let known = functions.contains(name.as_str()) || (*deferred && around);
+        !known
+    });
+    let Some((name, at, _)) = missing else { return Ok(()) };
+    let near = nearest(name, own.iter().map(String::as_str)).map(meant).unwrap_or_default();
+    let message = match own.contains(name.as_str()) {
+        true => format!("variable `{name}` is used before it is declared"),
+        false => format!("variable `{name}` is not declared{near}"),
+    };
+    let place = error::place(&source.origin, *at);
+    Err(ScriptError::new(ScriptErrorKind::Syntax, message).at(place).with_source(&source.text))
+}
+
 /// Whether a chain ends in a method that changes what it is called on.
 fn changes(mut chain: &Expr) -> bool {
     while let Expr::Dot(pair, ..) | Expr::Index(pair, ..) = chain {
@@ -195,7 +258,8 @@ mod tests {
         let mut engine = Engine::new();
         engine.set_optimization_level(OptimizationLevel::None);
         let source = Source::new("web", "rhai", "app/web.rhai", text.into());
-        compile(&engine, OptimizationLevel::Simple, &source)
+        let reading = Reading { level: OptimizationLevel::Simple, strict: false };
+        compile(&engine, reading, &source)
     }
 
     fn shown(text: &str) -> Vec<String> {

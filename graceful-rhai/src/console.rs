@@ -11,7 +11,7 @@ use rhai::{
     Scope,
 };
 
-use crate::compile::{Program, compile};
+use crate::compile::{Program, Reading, compile};
 use crate::failure::{Failure, Thrown, fail, placed, thrown};
 use crate::monitor;
 use crate::run::off_thread;
@@ -88,7 +88,8 @@ pub(crate) async fn evaluate(
 ) -> Result<Vec<String>, CallError> {
     let (world, control) = (runtime.world()?, runtime.control()?);
     let source = Source::new(CONSOLE, crate::RHAI, CONSOLE, line.as_bytes().to_vec());
-    let compiled = compile(&runtime.engine, runtime.level, &source).map_err(|error| half(error, line))?;
+    let compiled = compile(&runtime.engine, Reading { strict: false, ..runtime.reading }, &source)
+        .map_err(|error| half(error, line))?;
     let program: Arc<Program> = compiled.artifact.downcast().expect("compiled by this backend");
     let session = Ended(Arc::default());
     let unit = Unit::line(runtime.clone(), program, session.0.clone());

@@ -85,6 +85,7 @@ fn unwind(mut error: EvalAltResult, entered: &str) -> Unwound {
     let mut function = None;
     let mut frames = Vec::new();
     let mut stub = None;
+    let mut caller = None;
     loop {
         let at = stub.take().unwrap_or_else(|| place(&file, error.position()));
         let within =
@@ -101,6 +102,7 @@ fn unwind(mut error: EvalAltResult, entered: &str) -> Unwound {
                 }
                 let closure = name.starts_with("anon$");
                 function = Some(if closure { "a closure".to_owned() } else { format!("`{name}`") });
+                caller = Some(at).filter(|at| at.line.is_some());
                 if !source.is_empty() {
                     file = source;
                 }
@@ -113,7 +115,11 @@ fn unwind(mut error: EvalAltResult, entered: &str) -> Unwound {
                 }
                 frames.reverse();
                 cause.clear_position();
-                return Unwound { cause, place: at, frames };
+                let is_callers =
+                    |thrown: &Dynamic| matches!(&*thrown.read_lock().unwrap(), Failure::Argument(_));
+                let blamed = matches!(&cause, EvalAltResult::ErrorRuntime(thrown, _) if thrown.is::<Failure>() && is_callers(thrown));
+                let place = caller.filter(|_| blamed).unwrap_or(at);
+                return Unwound { cause, place, frames };
             }
         }
     }

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Reload(Box<Refused>),
     /// Roles refused something, or failed.
     Roles(Box<Refusal>),
+    /// A function was called wrongly, which is told where that was.
+    Argument(String),
 }
 
 /// Why a reload did not go through.
@@ -39,6 +41,7 @@ impl Failure {
             Failure::Call(error) => error.to_string(),
             Failure::Reload(refused) => refused.message.clone(),
             Failure::Roles(refusal) => refusal.message.clone(),
+            Failure::Argument(message) => message.clone(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Failure {
             Failure::Call(error) => error.code(),
             Failure::Reload(refused) => refused.code,
             Failure::Roles(refusal) => refusal.code,
+            Failure::Argument(_) => ScriptError::runtime("").code(),
         }
     }
 
@@ -70,6 +74,7 @@ impl Failure {
             Failure::Call(error) => error.is_retryable(),
             Failure::Reload(refused) => refused.retryable,
             Failure::Roles(refusal) => refusal.retryable,
+            Failure::Argument(_) => false,
         }
     }
 
@@ -79,6 +84,7 @@ impl Failure {
             Failure::Call(error) => error,
             Failure::Reload(refused) => CallError::Script(ScriptError::runtime(refused.message)),
             Failure::Roles(refusal) => CallError::Script(ScriptError::runtime(refusal.message)),
+            Failure::Argument(message) => CallError::Script(ScriptError::runtime(message)),
         }
     }
 }
@@ -89,6 +95,7 @@ impl std::fmt::Display for Failure {
             Failure::Call(error) => error.fmt(f),
             Failure::Reload(refused) => f.write_str(&refused.message),
             Failure::Roles(refusal) => f.write_str(&refusal.message),
+            Failure::Argument(message) => f.write_str(message),
         }
     }
 }
@@ -177,6 +184,6 @@ fn reloads(engine: &mut Engine, name: &'static str, told: fn(&Refused) -> Option
             };
             text.map_or(Dynamic::UNIT, Dynamic::from)
         }
-        Failure::Call(_) => Dynamic::UNIT,
+        Failure::Call(_) | Failure::Argument(_) => Dynamic::UNIT,
     });
 }

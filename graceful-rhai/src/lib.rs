@@ -1,7 +1,7 @@
 //! Rhai modules for graceful: hot reload as a transaction for programs that embed Rhai.
 //!
 //! A [`RhaiBackend`] is put into a `graceful_core::Engine`; a module is a Rhai file. `graceful`, `fiber`,
-//! `http`, `log` and `clock` are always there:
+//! `http`, `log`, `clock`, `checks` and `strict` are always there:
 //!
 //! ```text
 //! import "catalog" as catalog;              // run once, whoever imports it, in whatever language it is
@@ -106,6 +106,8 @@ mod own;
 mod options;
 mod shape;
 mod roles;
+mod checks;
+mod strict;
 mod graceful;
 mod show;
 mod console;

@@ -66,6 +66,9 @@ fn initialise(
     init: &FnPtr,
     object: &ModuleObject,
 ) -> Thrown<()> {
+    if let Some(importer) = &staging.importer {
+        importer.initialising(&unit.name);
+    }
     let mut args = vec![Dynamic::from(object.clone())];
     args.truncate(unit.takes(init, 1).unwrap_or(1));
     let _ = init.call_raw(cx, None, args)?;

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use graceful_core::{CallError, Control, Instance, Lease, Name, Scope, ScriptError, Source, World};
 use rhai::{
     Caches, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, GlobalRuntimeState, ImmutableString, Module,
-    NativeCallContext, OptimizationLevel, Position, Scope as Variables, Shared,
+    NativeCallContext, Position, Scope as Variables, Shared,
 };
 
 use crate::cell::Entries;
-use crate::compile::Program;
+use crate::compile::{Program, Reading};
 use crate::error::Files;
 use crate::failure::{Failure, Thrown, fail};
 use crate::linked::Linked;
@@ -30,8 +30,8 @@ use crate::{cell, monitor};
 /// What every module of one backend shares.
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
-    /// How far functions are optimized; the engine itself is set not to.
-    pub(crate) level: OptimizationLevel,
+    /// How sources are read.
+    pub(crate) reading: Reading,
     /// The modules that are always there.
     pub(crate) builtin: BTreeMap<&'static str, Shared<Module>>,
     /// What only lines of the console can call.

@@ -40,6 +40,7 @@ pub mod shut;
 pub mod role;
 pub mod cfg;
 pub mod sm;
+pub mod resist;
 
 mod suite;
 

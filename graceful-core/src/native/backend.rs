@@ -148,6 +148,7 @@ impl NativeTxn {
         };
         let failed =
             |error: HookError| ScriptError::runtime(error.message).at(Place::file(&cx.source.origin));
+        cx.importer.initialising(&cx.source.name);
         module.init(&hook(Hook::Init)).await.map_err(failed)?;
         let (module, finalize) = (module.clone(), hook(Hook::Finalize));
         let name = cx.source.name.clone();

@@ -27,6 +27,8 @@ pub(super) struct Request {
 /// Where top levels ask for modules that the plan did not put before them.
 #[derive(Default)]
 pub(crate) struct Requests {
+    /// When each `init` that runs while its module registers began, and how long it took.
+    inits: Mutex<BTreeMap<Name, (Duration, Option<Duration>)>>,
     pub(super) queue: Mutex<VecDeque<Request>>,
     pub(super) waker: AtomicWaker,
     pub(super) initialised: Mutex<Vec<(Name, Finalize)>>,
@@ -50,6 +52,12 @@ impl Requests {
 
     fn now(&self) -> Duration {
         self.clock.as_ref().map(|clock| clock.now()).unwrap_or_default()
+    }
+
+    /// How long the `init` of `module` took, if it ran while that registered, and whether it came to its end.
+    pub(super) fn took_init(&self, module: &Name) -> Option<(Duration, bool)> {
+        let (began, took) = self.inits.lock().unwrap().remove(module)?;
+        Some((took.unwrap_or_else(|| self.now().saturating_sub(began)), took.is_some()))
     }
 
     /// From now until the guard drops, `module` waits.
@@ -108,6 +116,10 @@ impl Importer for Requests {
         answer.await.unwrap_or_else(gone)
     }
 
+    fn initialising(&self, module: &Name) {
+        self.inits.lock().unwrap().insert(module.clone(), (self.now(), None));
+    }
+
     fn waited(&self, module: &Name, now: Duration) -> Duration {
         let waits = self.waits.lock().unwrap();
         waits.get(module).map_or(Duration::ZERO, |waits| {
@@ -116,6 +128,9 @@ impl Importer for Requests {
     }
 
     fn initialised(&self, module: &Name, finalize: Finalize) {
+        if let Some((began, took)) = self.inits.lock().unwrap().get_mut(module) {
+            *took = Some(self.now().saturating_sub(*began));
+        }
         self.initialised.lock().unwrap().push((module.clone(), finalize));
     }
 }

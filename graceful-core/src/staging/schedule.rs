@@ -73,7 +73,7 @@ impl Staging {
             }
         }
         let running: Vec<&Name> =
-            jobs.iter().filter_map(|job| job.running.as_ref()).map(|(name, _)| name).collect();
+            jobs.iter().filter_map(|job| job.running.as_ref()).map(|top| &top.instance.name).collect();
         let todo = self.pending_below(&request.name, changes);
         if let Some(back) = running.iter().position(|name| todo.contains(*name)) {
             let mut path = vec![running[back].clone()];

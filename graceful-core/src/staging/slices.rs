@@ -8,7 +8,7 @@ use crate::failure::ReloadErrorKind;
 use crate::source::Name;
 
 /// How many top levels are made ready before a slice, while the backend keeps nobody out yet.
-const READY: usize = 16;
+const READY: usize = 32;
 
 /// What comes of polling a top level once.
 enum Step {
@@ -19,6 +19,13 @@ enum Step {
     /// For something that wakes whoever polls.
     Waits,
     Failed(ReloadErrorKind),
+}
+
+impl Job {
+    /// Whether the next thing to do was made ready.
+    fn is_ready(&self) -> bool {
+        self.running.is_none() && !self.ready.is_empty()
+    }
 }
 
 impl Staging {
@@ -38,8 +45,10 @@ impl Staging {
             // The backend may have to wait for whoever keeps its VM.
             let _holds = self.world.watch.hold(&name, "top level", self.budget);
             txn.slice(&mut || {
-                let mut next = || self.next(jobs, changes).map(|(_, backend)| backend);
-                let same = std::mem::take(&mut first) || next().as_ref() == Some(&backend);
+                // What was made ready is all of one backend.
+                let ready = !self.imported && jobs.last().is_some_and(Job::is_ready);
+                let known = std::mem::take(&mut first) || ready;
+                let same = known || self.next(jobs, changes).is_some_and(|(_, next)| next == backend);
                 step = if same { self.step(cx, inputs, changes, jobs) } else { Step::Elsewhere };
                 matches!(step, Step::More)
             });
@@ -62,8 +71,8 @@ impl Staging {
         loop {
             let job = jobs.last_mut()?;
             let backend = |name: &Name| changes.loads[name].source.backend.clone();
-            if let Some((name, _)) = &job.running {
-                return Some((name.clone(), backend(name)));
+            if let Some(top) = &job.running {
+                return Some((top.instance.name.clone(), top.instance.source.backend.clone()));
             }
             while let Some(name) = job.todo.front() {
                 if !self.imported || self.instance(name).is_none() {
@@ -82,7 +91,7 @@ impl Staging {
         let Some(job) = jobs.last_mut().filter(|job| job.running.is_none()) else { return };
         let next = job.todo.iter().skip(job.ready.len()).take(READY - job.ready.len());
         let next = next.take_while(|name| changes.loads[*name].source.backend == backend);
-        job.ready.extend(next.map(|name| (name.clone(), self.stage(changes, name))));
+        job.ready.extend(next.map(|name| self.stage(changes, name)));
     }
 
     /// Polls the innermost top level until it ends or asks for a module. The outer ones wait for it.
@@ -94,18 +103,19 @@ impl Staging {
         jobs: &mut Vec<Job>,
     ) -> Step {
         let job = jobs.last_mut().expect("a job is there");
-        let (name, mut running) = match job.running.take() {
+        let mut top = match job.running.take() {
             Some(running) => running,
             None => {
                 let name = job.todo.pop_front().expect("a job has something to do");
-                let ready = job.ready.pop_front();
-                ready.unwrap_or_else(|| (name.clone(), self.stage(changes, &name)))
+                job.ready.pop_front().unwrap_or_else(|| self.stage(changes, &name))
             }
         };
-        if let Poll::Ready(result) = running.as_mut().poll(cx) {
-            return self.done(changes, &name, result).map_or_else(Step::Failed, |()| Step::More);
+        if let Poll::Ready(result) = top.work.as_mut().poll(cx) {
+            return self
+                .done(changes, top.instance, top.old, result)
+                .map_or_else(Step::Failed, |()| Step::More);
         }
-        job.running = Some((name, running));
+        job.running = Some(top);
         let Some(request) = self.requests.next() else { return Step::Waits };
         self.imported = true;
         self.import(request, inputs, changes, jobs);

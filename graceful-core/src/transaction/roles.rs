@@ -79,15 +79,21 @@ impl Transaction {
             // What is wrong with it is told in *validate*.
             let Ok(role) = role else { continue };
             for module in role.dependencies {
-                let (staging, changes) = (self.staging.as_mut(), self.changes.as_mut());
-                let (staging, changes) = (staging.expect("it stages"), changes.expect("a plan was made"));
-                staging.also(&name, &module, inputs, changes).await?;
+                if self.next_instance(&module).is_none() {
+                    self.stage_also(&name, &module, inputs).await?;
+                }
                 if seen.insert(module.clone()) {
                     todo.push(module);
                 }
             }
         }
         Ok(())
+    }
+
+    async fn stage_also(&mut self, by: &Name, module: &Name, inputs: &Inputs) -> Result<(), Failure> {
+        let (staging, changes) = (self.staging.as_mut(), self.changes.as_mut());
+        let (staging, changes) = (staging.expect("it stages"), changes.expect("a plan was made"));
+        staging.also(by, module, inputs, changes).await
     }
 
     /// What a module declares with the new code, if it is there then.
@@ -146,11 +152,12 @@ impl Transaction {
 
     /// Which roles stop and which start.
     fn role_changes(&mut self, next: &RoleSet, wanted: &[String]) {
+        let named: BTreeSet<&String> = wanted.iter().collect();
         let crew = self.engine.crew.clone();
         let running = crew.board.desk().running.clone();
         let replaced = self.changes().replaced();
         let stops =
-            |member: &Member| replaced.contains(&member.instance.name) || !wanted.contains(&member.role.name);
+            |member: &Member| replaced.contains(&member.instance.name) || !named.contains(&member.role.name);
         self.roles.stop = crew.running().into_iter().rev().filter(stops).collect();
         let ahead = Generation(self.base.0 + 1);
         for role in wanted.iter().filter_map(|name| next.get_role(name)) {

@@ -12,7 +12,7 @@ use graceful_core::event::Phase;
 use graceful_core::{ReloadOptions, Report, Value};
 use graceful_lua::LuaFunction;
 
-use app::{AREA, App, Naive};
+use app::{AREA, App, Floor, Naive};
 
 const RUNS: usize = 9;
 
@@ -90,13 +90,17 @@ fn everything() {
     let app = App::new(1_000);
     let naive = Naive::new(&app.graph);
     let names = names();
-    let base = timed(|| naive.reload(&names));
-    let of = "naive";
     println!("\n1,000 modules of 40 lines, all of them");
-    line("naive: clear package.loaded, require again", base, of, base);
     let force = || ReloadOptions { force: true, ..ReloadOptions::default() };
-    let reloads = kept_in("forced, the texts as they were", &app, of, base, |_| app.reload(force()));
-    kept_in("every text edited", &app, of, base, |run| {
+    let naively = || naive.reload(&names);
+    let base = timed(naively);
+    let of = "naive";
+    line("naive: clear package.loaded, require again", base, of, base);
+    let floor = Floor::new(&app.graph, &names);
+    let floor = median((0..RUNS).map(|_| floor.time()).collect());
+    line("floor: their bytecode loaded and run, nothing else", floor, of, base);
+    let reloads = kept_in("forced, the texts as they were", &app, naively, |_| app.reload(force()));
+    kept_in("every text edited", &app, naively, |run| {
         (0..1_000).for_each(|at| app.edit(at, run + 1));
         app.reload(ReloadOptions::default())
     });
@@ -105,22 +109,33 @@ fn everything() {
     waits("its longest wait during a forced reload", &app, of, base, || drop(app.reload(force())));
 }
 
-/// Reloads several times: how long that takes, and how long it keeps the VM from others.
+/// Reloads several times, in turn with the naive way: how long that takes, and how long it keeps the VM from others.
 fn kept_in(
     what: &str,
     app: &App,
-    of: &str,
-    base: Duration,
+    naively: impl Fn(),
     reload: impl Fn(usize) -> (Report, Duration),
 ) -> Vec<(Report, Duration)> {
-    let before = app.backend.pauses();
-    let reloads: Vec<_> = (0..RUNS).map(reload).collect();
-    let after = app.backend.pauses();
+    let (mut base, mut reloads, mut kept, mut longest, mut slices) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
+    let first = app.backend.pauses();
+    for run in 0..RUNS {
+        base.push(time(&naively));
+        let before = app.backend.pauses();
+        reloads.push(reload(run));
+        let after = app.backend.pauses();
+        kept.push(after.total - before.total);
+        longest.push(after.longest);
+        slices = after.count - before.count;
+    }
+    let (base, of) = (median(base), "naive, in turn with it");
     line(what, median(reloads.iter().map(|(_, took)| *took).collect()), of, base);
     phases(&reloads, of, base);
-    line("  the VM kept from others, in all", (after.total - before.total) / RUNS as u32, of, base);
-    line("  the VM kept from others, longest at once so far", after.longest, of, base);
-    println!("  in {} slices", (after.count - before.count) / RUNS as u64);
+    line("  the VM kept from others, in all", median(kept), of, base);
+    line("  the VM kept from others, longest at once so far", median(longest), of, base);
+    let collecting = app.backend.pauses().collecting - first.collecting;
+    line("  the VM kept by the collector's steps afterwards", collecting / RUNS as u32, of, base);
+    println!("  in {slices} slices");
     reloads
 }
 

@@ -1,6 +1,6 @@
 -- Holds back what code that is not live yet changes in live tables: the globals, and the first level of the
 -- states of modules. Before each turn of such code its changes are put in, after it they are taken out.
-local raw_getmeta, raw_setmeta, same, globals = ...
+local raw_getmeta, raw_setmeta, same, globals, top_level = ...
 local next, rawget, rawset, rawequal = next, rawget, rawset, rawequal
 local getmetatable, type = getmetatable, type
 
@@ -281,6 +281,7 @@ end
 
 -- Between the turns of two top levels that follow at once: what is in stays in.
 function overlay.switch(frames, who, own)
+    top_level.id = nil
     hide_require(frames)
     note(frames[1], frames.who)
     frames.who, frames.own = who, own
@@ -294,6 +295,8 @@ end
 
 -- After it.
 function overlay.leave(frames)
+    -- The top level that had this turn may come back in another, or not at all.
+    top_level.id, top_level.fresh, top_level.passage = nil, nil, nil
     local who, txn = frames.who, frames.txn
     hide_require(frames)
     for index = #frames, 1, -1 do take_out(frames[index], who) end

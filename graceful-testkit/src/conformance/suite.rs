@@ -179,6 +179,7 @@ macro_rules! conformance {
                 obs_01_every_step_is_one_event_in_order,
                 obs_01_steps_of_a_reload_carry_its_number,
                 obs_01_what_takes_time_says_how_long,
+                obs_01_init_at_a_start_is_told_with_its_time_and_its_failure,
                 obs_02_the_status_counts_calls_that_wait_and_how_old_states_are,
                 obs_03_a_report_says_what_was_done_and_why,
                 obs_03_a_failure_says_whose_fault_where_and_what_was_undone,
@@ -230,6 +231,12 @@ macro_rules! conformance {
                 call_03_requests_wait_while_roles_are_down,
                 frb_03_tasks_end_unless_they_are_kept,
                 shut_01_roles_stop_before_modules_are_finalized;
+            resist: sm_03_a_stop_that_never_returns_holds_up_nothing,
+                sm_03_a_stop_that_spins_is_stopped,
+                cfg_02_an_init_that_spins_is_stopped,
+                scope_02_a_roles_task_that_swallows_cancellation_ends,
+                frb_03_globals_are_kept_by_owner_and_name,
+                sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }
     };
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use graceful_core::{Event, Limits, Observer, Outcome, Phase, ShutdownOptions};
 
 use super::call::{db, slow};
-use super::{says, snapshot};
+use super::{in_order, says, snapshot};
 use crate::op::*;
 use crate::{App, Script, Subject};
 
@@ -270,4 +270,16 @@ impl Observer for Took {
         let took = took.map(|(seconds, nanos)| Duration::from_secs(seconds) + Duration::from_nanos(nanos));
         self.0.lock().unwrap().push((kind["event"].as_str().unwrap_or_default().to_owned(), took));
     }
+}
+
+/// OBS-01: `init` that runs while its module registers, at a start, is a step like any other.
+pub fn obs_01_init_at_a_start_is_told_with_its_time_and_its_failure<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>().module(Script::new("db").init([note("init")])).start();
+    in_order(&app.trace().text(), &["hook db init", "commit"]);
+    let app = App::of::<S>().module(Script::new("db").init([throw("no")])).build();
+    app.must_fail();
+    let text = app.trace().text();
+    let told = text.lines().find(|line| line.starts_with("hook db init failed: "));
+    assert!(told.is_some_and(|line| line.contains("no")), "{text}");
 }

@@ -55,6 +55,7 @@ impl FakeTxn {
             generation: self.cx.generation,
             budget: self.cx.stage_budget,
         };
+        cx.importer.initialising(&cx.source.name);
         let ran = room.hook(&["init"], &hook(Hook::Init)).await;
         ran.map_err(|HookError { message, place, timeout }| {
             let kind = if timeout { ScriptErrorKind::Timeout } else { ScriptErrorKind::Runtime };
