@@ -1,6 +1,8 @@
 //! What scripts ask of the engine, with the options they give: read and checked in the same words for every
 //! language. For authors of backends.
 
+pub mod roles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

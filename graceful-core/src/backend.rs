@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
+use crate::asked::roles::{Answer, Function};
 use crate::clock::Clock;
 use crate::error::{CallError, Place, ScriptError};
 use crate::failure::ReloadError;
@@ -220,6 +221,9 @@ pub trait Control: Send + Sync {
     /// Shuts the engine down, see [`Engine::shutdown`](crate::Engine::shutdown). It begins at once. A call may
     /// ask for it, and must not wait for it.
     fn shutdown(&self, options: ShutdownOptions) -> BoxFuture<'static, ShutdownReport>;
+
+    /// Does what code of the module `from` asks of the roles: `function` with `args`.
+    fn roles(&self, from: &Name, function: Function, args: Vec<Value>) -> Answer;
 
     /// A dry run.
     fn plan(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Plan, ReloadError>>;

@@ -51,6 +51,8 @@ pub(crate) struct Desk {
     pub(crate) enabled: Enabled,
     /// The roles that run, with their modules.
     pub(crate) running: BTreeMap<String, Name>,
+    /// Roles of new code that have begun in the reload that runs; live with its commit.
+    pub(crate) coming: BTreeMap<String, Name>,
     /// The last configuration that was applied.
     pub(crate) config: Option<Config>,
     pub(crate) opts: Value,

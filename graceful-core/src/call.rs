@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, select};
 
+use crate::asked::roles::{Answer, Function};
 use crate::backend::Control;
 use crate::dispatch::{nested, suspended};
 use crate::engine::{Engine, Inner};
@@ -15,6 +16,7 @@ use crate::generation::{Instance, World};
 use crate::lease::Lease;
 use crate::plan::Plan;
 use crate::report::{ReloadOptions, Report};
+use crate::role::RoleError;
 use crate::scope::Registered;
 use crate::shutdown::{ShutdownOptions, ShutdownReport};
 use crate::source::Name;
@@ -245,6 +247,13 @@ impl Control for Inner {
         match self.me() {
             Some(engine) => Box::pin(engine.shutdown(options)),
             None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn roles(&self, from: &Name, function: Function, args: Vec<Value>) -> Answer {
+        match self.me() {
+            Some(engine) => engine.roles().ask(from, function, args),
+            None => Answer::Now(Err(RoleError::Stopped.into())),
         }
     }
 

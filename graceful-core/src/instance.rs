@@ -1,6 +1,7 @@
 //! The roles of an engine, as hosts and scripts hold them: registered, configured, reloaded, forbidden, stopped.
 
 mod answers;
+mod ask;
 mod operate;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use crate::board::Board;
 pub use crate::board::Trouble;
 use crate::config::Config;
 use crate::engine::{Engine, Inner};
+use crate::lease::Lease;
 use crate::role::{InstanceState, Operation, RoleError};
 use crate::role_set::Enabled;
 use crate::source::Name;
@@ -123,9 +125,14 @@ impl Instance {
         self.engine.crew.running().into_iter().map(|member| member.role.name).collect()
     }
 
-    /// The role of this name, if it runs: what Cartridge's service registry gives.
+    /// The role of this name, if it runs: what Cartridge's service registry gives. New code sees what has begun in its
+    /// own reload.
     pub fn service_get(&self, role: &str) -> Option<Service> {
-        let module = self.board().desk().running.get(role).cloned()?;
+        let ahead = Lease::current().is_some_and(|lease| lease.is_ahead());
+        let desk = self.board().desk();
+        let coming = desk.coming.get(role).filter(|_| ahead);
+        let module = coming.or_else(|| desk.running.get(role)).cloned()?;
+        drop(desk);
         Some(Service { engine: Engine(self.engine.clone()), module })
     }
 

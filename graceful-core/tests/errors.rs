@@ -139,6 +139,8 @@ fn role_failures() -> Vec<RoleError> {
         State { operation: Operation::Reload, state },
         Nested,
         Busy,
+        Use { function: "cfg", reason: text() },
+        Awaited { wanted: state, state, timeout: Duration::ZERO },
     ]
 }
 

@@ -9,16 +9,17 @@ use std::sync::Arc;
 use mlua::{Function, Lua, Value};
 
 use crate::caller::{Caller, Ties};
-use crate::record::{CONSOLE, Record};
-use crate::{api, checks, clock, fiber, http, log, strict};
+use crate::record::Record;
+use crate::{api, checks, clock, fiber, http, log, roles, strict};
 
 type Make = fn(&Lua, &Arc<Record>) -> mlua::Result<Value>;
 /// Makes, once in a VM, the function that makes a module's table for a caller.
 type Factory = fn(&Lua, &Ties) -> mlua::Result<Function>;
 
 /// By name, what makes the module's table for one script module.
-const BUILTIN: [(&str, Make); 7] = [
+const BUILTIN: [(&str, Make); 8] = [
     (FIXED, api::table),
+    ("graceful.roles", roles::table),
     ("checks", |lua, record| opened(lua, record, "graceful.checks", checks::factory)),
     ("clock", |lua, record| opened(lua, record, "graceful.clock", clock::factory)),
     ("fiber", |lua, record| opened(lua, record, "graceful.fiber", fiber::factory)),
@@ -51,11 +52,5 @@ fn opened(lua: &Lua, record: &Arc<Record>, kept: &str, factory: Factory) -> mlua
             open
         }
     };
-    let gone = || mlua::Error::runtime(format!("module `{}` is no longer loaded", record.source.name));
-    let caller = match record.instance() {
-        Some(instance) => Caller::new(&ties, &instance),
-        None if *record.source.name == *CONSOLE => Caller::console(&ties),
-        None => return Err(gone()),
-    };
-    open.call(lua.create_userdata(caller)?)
+    open.call(lua.create_userdata(Caller::of(&ties, record)?)?)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use graceful_core::{CallError, Instance, Lease, LeaseKind, Name, Scope, World};
 use mlua::{Error, UserData};
 
-use crate::record::CONSOLE;
+use crate::record::{CONSOLE, Record};
 use crate::vm::Vm;
 
 /// The VM and its engine as builtins reach them. Weak: what lives inside the VM must not keep alive what owns
@@ -42,8 +42,18 @@ impl Caller {
         Self { ties: ties.clone(), module: instance.name.clone(), instance: Arc::downgrade(instance) }
     }
 
+    /// Whoever `record` stands for.
+    pub(crate) fn of(ties: &Ties, record: &Record) -> mlua::Result<Self> {
+        let name = &record.source.name;
+        match record.instance() {
+            Some(instance) => Ok(Self::new(ties, &instance)),
+            None if **name == *CONSOLE => Ok(Self::console(ties)),
+            None => Err(Error::runtime(format!("module `{name}` is no longer loaded"))),
+        }
+    }
+
     /// Whoever types at the console.
-    pub(crate) fn console(ties: &Ties) -> Self {
+    fn console(ties: &Ties) -> Self {
         Self { ties: ties.clone(), module: CONSOLE.into(), instance: Weak::new() }
     }
 

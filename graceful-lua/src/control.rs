@@ -1,7 +1,7 @@
 //! What scripts ask of the engine: `graceful.reload`, `plan`, `unregister_module`, `modules`, `shutdown`.
 
 mod options;
-mod shape;
+pub(crate) mod shape;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -76,19 +76,21 @@ fn begin(ties: &Ties, options: ReloadOptions) -> mlua::Result<oneshot::Receiver<
     Ok(answer)
 }
 
-/// A task holds no lease while it waits, so there is nothing to park.
 async fn reload(ties: &Ties, options: ReloadOptions) -> mlua::Result<Answer> {
-    let _parked = Lease::current().filter(|lease| lease.kind() != LeaseKind::Task).map(Parked::new);
+    let _parked = Parked::caller();
     begin(ties, options)?.await.map_err(|_| stopped())
 }
 
 /// A lease that drain does not wait for, until this is dropped: its call waits for that very reload.
-struct Parked(Lease);
+pub(crate) struct Parked(Lease);
 
 impl Parked {
-    fn new(lease: Lease) -> Self {
+    /// The caller, if it is one that drain waits for. A task holds no lease while it waits, so there is nothing to
+    /// park.
+    pub(crate) fn caller() -> Option<Self> {
+        let lease = Lease::current().filter(|lease| lease.kind() != LeaseKind::Task)?;
         lease.set_parked(true);
-        Self(lease)
+        Some(Self(lease))
     }
 }
 
@@ -106,16 +108,24 @@ fn answered(lua: &Lua, answer: Answer) -> mlua::Result<MultiValue> {
     }
 }
 
-/// A ticket: `{queued = true, done = function, result = function}`. `result()` gives what a reload that waits
-/// returns, or nothing and the failure, or nothing as long as it is not done.
 fn queue(lua: &Lua, ties: &Ties, options: ReloadOptions) -> mlua::Result<Table> {
     let answer = begin(ties, options)?;
-    let slot: Arc<Mutex<Option<Answer>>> = Arc::default();
+    ticket(lua, ties, async { answer.await.ok() }, answered)
+}
+
+/// A ticket: `{queued = true, done = function, result = function}`. `result()` gives what a reload that waits
+/// returns, or nothing and the failure, or nothing as long as it is not done.
+pub(crate) fn ticket<T: Clone + Send + 'static>(
+    lua: &Lua,
+    ties: &Ties,
+    answer: impl Future<Output = Option<T>> + Send + 'static,
+    answered: fn(&Lua, T) -> mlua::Result<MultiValue>,
+) -> mlua::Result<Table> {
+    let slot: Arc<Mutex<Option<T>>> = Arc::default();
     let into = slot.clone();
     ties.world()?.clock.spawn(Box::pin(async move {
-        if let Ok(answer) = answer.await {
-            *into.lock().unwrap() = Some(answer);
-        }
+        let answer = answer.await;
+        *into.lock().unwrap() = answer;
     }));
     let ticket = lua.create_table()?;
     ticket.raw_set("queued", true)?;

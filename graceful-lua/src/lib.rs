@@ -3,7 +3,7 @@
 //! Give a [`LuaBackend`] to an engine of `graceful-core`. Scripts see `require('graceful')`, and a `require`
 //! that always answers with the generation their call began with.
 //!
-//! `fiber`, `http`, `log`, `strict`, `checks` and `clock` are there as well, each for as long as nobody else has that
+//! `graceful.roles`, `fiber`, `http`, `log`, `strict`, `checks` and `clock` are there as well, each for as long as nobody else has that
 //! name: a source, a native module, or what the embedder's VM has loaded goes before them.
 
 // words
@@ -46,6 +46,7 @@ mod register;
 mod own;
 mod class;
 mod control;
+mod roles;
 mod api;
 mod builtin;
 mod console;

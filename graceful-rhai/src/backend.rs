@@ -14,7 +14,7 @@ use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
     channel, checks, class, clock, compile, cond, console, failure, fiber, graceful, http, limits::Limits,
-    log, progress, registration, semver, state, strict,
+    log, progress, registration, roles, semver, service, state, strict,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -94,6 +94,8 @@ impl RhaiBuilder {
         registration::register(&mut engine);
         state::register(&mut engine);
         class::register(&mut engine);
+        service::register(&mut engine);
+        roles::register(&mut engine);
         cond::register(&mut engine);
         channel::register(&mut engine);
         fiber::register(&mut engine);

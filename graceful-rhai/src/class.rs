@@ -27,6 +27,7 @@ use crate::compile::{METHOD, OBJECT};
 use crate::error::STUBS;
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::module::RhaiModule;
+use crate::service::Service;
 use crate::state::{kept, set, updates};
 use crate::table::{Class, Object, Table};
 use crate::unit::{Methods, Unit, here, tagged};
@@ -126,6 +127,10 @@ fn make(cx: &NativeCallContext, name: ImmutableString, base: Option<Class>, meth
 fn stubbed(cx: &NativeCallContext, args: &mut [&mut Dynamic]) -> Thrown<Dynamic> {
     let [this, name, args] = args else { return Err(thrown("a method needs what it is called on")) };
     let (name, mut args) = (name.to_string(), args.take().cast::<Array>());
+    let service = this.read_lock::<Service>().map(|service| service.clone());
+    if let Some(service) = service {
+        return service.call(&here(cx)?, cx.call_position(), &name, &args);
+    }
     let Some(object) = this.read_lock::<Object>().map(|object| object.clone()) else {
         let mut all: Vec<&mut Dynamic> = std::iter::once(&mut **this).chain(&mut args).collect();
         return cx.call_native_fn_raw(&name, true, &mut all);
@@ -151,6 +156,11 @@ fn missing(
     cx: EvalContext,
 ) -> Thrown<Option<Dynamic>> {
     let Some((this, args)) = args.split_first_mut().filter(|_| is_method) else { return Ok(None) };
+    let service = this.read_lock::<Service>().map(|service| service.clone());
+    if let (Some(service), Some(caller)) = (service, tagged(cx.tag())) {
+        let args: Vec<Dynamic> = args.iter_mut().map(|arg| std::mem::take(*arg)).collect();
+        return service.call(&caller, Position::NONE, name, &args).map(Some);
+    }
     let Some(object) = this.read_lock::<Object>().map(|object| object.clone()) else { return Ok(None) };
     let caller = tagged(cx.tag());
     // Rhai tries functions that it passes elements to as methods of them first.

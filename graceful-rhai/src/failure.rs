@@ -1,5 +1,6 @@
 //! A failure with a code, as scripts throw and catch it.
 
+use graceful_core::asked::roles::Refusal;
 use graceful_core::{CallError, Code, Outcome, ReloadError, ReloadErrorKind, ScriptError};
 use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, Position};
 
@@ -7,13 +8,15 @@ use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, Position};
 pub(crate) type Thrown<T> = Result<T, Box<EvalAltResult>>;
 
 /// What graceful throws into a script: `error.message`, `error.code`, `error.retryable`; of a reload
-/// `error.outcome` and `error.module` too.
+/// `error.outcome` and `error.module_name` too, of roles `error.class`, `error.file` and `error.line`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
     /// A call failed.
     Call(CallError),
     /// A reload did not go through.
     Reload(Box<Refused>),
+    /// Roles refused something, or failed.
+    Roles(Box<Refusal>),
     /// A function was called wrongly, which is told where that was.
     Argument(String),
 }
@@ -37,6 +40,7 @@ impl Failure {
             Failure::Call(CallError::Script(error)) => error.message.clone(),
             Failure::Call(error) => error.to_string(),
             Failure::Reload(refused) => refused.message.clone(),
+            Failure::Roles(refusal) => refusal.message.clone(),
             Failure::Argument(message) => message.clone(),
         }
     }
@@ -46,6 +50,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error.code(),
             Failure::Reload(refused) => refused.code,
+            Failure::Roles(refusal) => refusal.code,
             Failure::Argument(_) => ScriptError::runtime("").code(),
         }
     }
@@ -68,6 +73,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error.is_retryable(),
             Failure::Reload(refused) => refused.retryable,
+            Failure::Roles(refusal) => refusal.retryable,
             Failure::Argument(_) => false,
         }
     }
@@ -77,6 +83,7 @@ impl Failure {
         match self {
             Failure::Call(error) => error,
             Failure::Reload(refused) => CallError::Script(ScriptError::runtime(refused.message)),
+            Failure::Roles(refusal) => CallError::Script(ScriptError::runtime(refusal.message)),
             Failure::Argument(message) => CallError::Script(ScriptError::runtime(message)),
         }
     }
@@ -87,6 +94,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Call(error) => error.fmt(f),
             Failure::Reload(refused) => f.write_str(&refused.message),
+            Failure::Roles(refusal) => f.write_str(&refusal.message),
             Failure::Argument(message) => f.write_str(message),
         }
     }
@@ -101,6 +109,12 @@ impl From<CallError> for Failure {
 impl From<ScriptError> for Failure {
     fn from(error: ScriptError) -> Self {
         Failure::Call(CallError::Script(error))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Failure::Roles(Box::new(refusal))
     }
 }
 
@@ -150,17 +164,26 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("retryable", |failure: &mut Failure| failure.is_retryable());
     reloads(engine, "outcome", |refused| Some(refused.outcome.to_owned()));
     reloads(engine, "phase", |refused| refused.phase.map(str::to_owned));
-    reloads(engine, "module", |refused| refused.module.clone());
+    // Rhai keeps the word `module` to itself.
+    reloads(engine, "module_name", |refused| refused.module.clone());
     reloads(engine, "place", |refused| refused.place.clone());
     for name in ["to_string", "to_debug"] {
         engine.register_fn(name, |failure: &mut Failure| failure.to_string());
     }
 }
 
-/// A property that only the failure of a reload has.
-fn reloads(engine: &mut Engine, name: &str, told: fn(&Refused) -> Option<String>) {
+/// A property that only the failure of a reload or of roles has.
+fn reloads(engine: &mut Engine, name: &'static str, told: fn(&Refused) -> Option<String>) {
     engine.register_get(name, move |failure: &mut Failure| match failure {
         Failure::Reload(refused) => told(refused).map_or(Dynamic::UNIT, Dynamic::from),
+        Failure::Roles(refusal) => {
+            let text = match name {
+                "module_name" => refusal.module.as_ref().map(ToString::to_string),
+                "place" => refusal.place.as_ref().map(ToString::to_string),
+                _ => refusal.more.get(name).and_then(|value| value.as_str()).map(str::to_owned),
+            };
+            text.map_or(Dynamic::UNIT, Dynamic::from)
+        }
         Failure::Call(_) | Failure::Argument(_) => Dynamic::UNIT,
     });
 }

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Thrown, fail, placed, thrown};
 use crate::own::own;
 use crate::unit::{here, stopped};
 use crate::wait::spawned;
-use crate::{class, error, import, link, options, register, reload, semver, shape, state};
+use crate::{class, error, import, link, options, register, reload, roles, semver, shape, state};
 
 /// The functions of `graceful`.
 pub(crate) fn module() -> Module {
@@ -50,6 +50,7 @@ pub(crate) fn module() -> Module {
             placed(&cx, invoke(&cx, &module, &function, &args))
         },
     );
+    module.set_sub_module("roles", roles::module());
     module.build_index();
     module
 }

@@ -94,6 +94,7 @@ mod link;
 mod module;
 mod reload;
 mod import;
+mod service;
 mod class;
 // what scripts call
 mod register;
@@ -104,6 +105,7 @@ mod clock;
 mod own;
 mod options;
 mod shape;
+mod roles;
 mod checks;
 mod strict;
 mod graceful;

@@ -110,7 +110,8 @@ pub(crate) fn call_instance(
     }
 }
 
-fn add(
+/// Adds a function with so many parameters of any type.
+pub(crate) fn add(
     module: &mut Module,
     name: &str,
     params: usize,

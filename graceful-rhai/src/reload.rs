@@ -1,5 +1,6 @@
 //! A reload that a script asks for: in a task of its own, while the caller is parked.
 
+use futures_util::future::BoxFuture;
 use graceful_core::{Lease, LeaseKind, ReloadError, ReloadOptions, Report};
 
 use crate::failure::{Thrown, fail};
@@ -9,13 +10,17 @@ use crate::{monitor, watch};
 
 /// Runs one reload and waits for it. The caller's lease is pinned to the live generation afterwards.
 pub(crate) fn run(unit: &Unit, options: ReloadOptions) -> Thrown<Result<Report, ReloadError>> {
+    let control = unit.runtime.control().map_err(fail)?;
+    parked(unit, control.reload(options))
+}
+
+/// Waits for what may need a reload to end first.
+pub(crate) fn parked<T: Send + 'static>(unit: &Unit, work: BoxFuture<'static, T>) -> Thrown<T> {
     unit.session.iter().for_each(|session| session.let_go());
-    let runtime = &unit.runtime;
-    let control = runtime.control().map_err(fail)?;
-    let world = runtime.world().map_err(fail)?;
+    let world = unit.runtime.world().map_err(fail)?;
     let outcome = monitor::paused(|| {
         let _parked = Parked::now();
-        spawned(&*world.clock, control.reload(options))
+        spawned(&*world.clock, work)
     });
     outcome.map_err(stopped)
 }

@@ -46,7 +46,7 @@ impl Crew {
         let names = set.get_enabled_roles(&apply.enabled)?;
         let order = names.iter().filter_map(|name| set.get_role(name)).cloned().collect();
         if apply.validate {
-            self.validate(&set, &apply.enabled, &apply.conf).await?;
+            self.validate(&set, &apply.enabled, &apply.conf, None).await?;
         }
         self.board.go(&self.world, Operation::Apply)?;
         let report =
@@ -60,8 +60,9 @@ impl Crew {
         set: &RoleSet,
         enabled: &Enabled,
         new: &Config,
+        old: Option<Config>,
     ) -> Result<(), RoleError> {
-        let old = self.board.desk().config.clone().unwrap_or_default();
+        let old = old.or_else(|| self.board.desk().config.clone()).unwrap_or_default();
         for name in set.get_enabled_roles(enabled)? {
             let Some(member) = set.get_role(&name).and_then(|role| self.member(role)) else { continue };
             self.fits(&member.role, new)?;

@@ -27,10 +27,13 @@ impl Instance {
         &self,
         modules: impl IntoIterator<Item = impl Into<Name>>,
     ) -> Result<Report, ReloadError> {
-        let register = Some(modules.into_iter().map(Into::into).collect());
-        let changed = Some(BTreeSet::new());
+        self.register(modules.into_iter().map(Into::into).collect()).await
+    }
+
+    pub(super) fn register(&self, modules: Vec<Name>) -> Reload {
+        let (register, changed) = (Some(modules), Some(BTreeSet::new()));
         let options = ReloadOptions { register, changed, ..ReloadOptions::default() };
-        Engine(self.engine.clone()).reload(options).await
+        Engine(self.engine.clone()).reload(options)
     }
 
     /// Reloads every module that was loaded since [`cfg`](Instance::cfg), whether or not it changed: the new code is
@@ -55,11 +58,24 @@ impl Instance {
     /// # Errors
     /// [`RoleError::Refused`], [`RoleError::Unknown`].
     pub async fn validate_config(&self, new: Config, options: ApplyOptions) -> Result<(), RoleError> {
+        self.validate_against(new, None, options).await
+    }
+
+    /// The same against `old` in place of the configuration that is applied.
+    ///
+    /// # Errors
+    /// As [`validate_config`](Instance::validate_config).
+    pub async fn validate_against(
+        &self,
+        new: Config,
+        old: Option<Config>,
+        options: ApplyOptions,
+    ) -> Result<(), RoleError> {
         let me = self.clone();
         self.apart(async move {
             let _turn = me.turn().await?;
             let enabled = options.enabled.unwrap_or_else(|| me.enabled());
-            me.engine.crew.validate(&me.set(), &enabled, &new).await
+            me.engine.crew.validate(&me.set(), &enabled, &new, old).await
         })
         .await
     }

@@ -132,6 +132,24 @@ pub enum RoleError {
         /// What the roles are doing.
         state: InstanceState,
     },
+    /// A script called a function of roles wrongly.
+    #[error("{function}: {reason}")]
+    Use {
+        /// The function.
+        function: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A state that was waited for did not come.
+    #[error("the state is {state}, and was not {wanted} within {timeout:?}")]
+    Awaited {
+        /// What was waited for.
+        wanted: InstanceState,
+        /// What the state was then.
+        state: InstanceState,
+        /// For how long.
+        timeout: Duration,
+    },
     /// It was asked for inside of a callback or a hook.
     #[error("this was called inside a callback of a role, or a hook; what runs goes on")]
     Nested,
@@ -165,6 +183,8 @@ impl RoleError {
             State { .. } => "GR0513",
             Nested => "GR0514",
             Busy => "GR0515",
+            Use { .. } => "GR0518",
+            Awaited { .. } => "GR0519",
             Stopped => "GR0119",
         })
     }
@@ -174,11 +194,11 @@ impl RoleError {
         use RoleError::*;
         match self {
             Declaration { .. } | NameClash { .. } | Cycle { .. } => "RegisterRoleError",
-            Unknown { .. } | Names { .. } => "RoleError",
+            Unknown { .. } | Names { .. } | Use { .. } => "RoleError",
             NoDocument { .. } | Refused { .. } | Schema { .. } => "ValidateConfigError",
             Callback { .. } | Timeout { .. } | Partly { .. } => "ApplyConfigError",
             Gone { .. } | Banned | Forbidden | Nested | Stopped => "HotReloadError",
-            State { .. } | Busy => "StateError",
+            State { .. } | Busy | Awaited { .. } => "StateError",
         }
     }
 
@@ -210,7 +230,11 @@ impl RoleError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            RoleError::Forbidden | RoleError::State { .. } | RoleError::Busy | RoleError::Partly { .. }
+            RoleError::Forbidden
+                | RoleError::State { .. }
+                | RoleError::Busy
+                | RoleError::Awaited { .. }
+                | RoleError::Partly { .. }
         )
     }
 }

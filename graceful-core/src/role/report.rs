@@ -23,6 +23,19 @@ pub enum Did {
     Skipped,
 }
 
+impl Did {
+    /// Its name in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Did::Started => "started",
+            Did::Applied => "applied",
+            Did::Stopped => "stopped",
+            Did::Failed => "failed",
+            Did::Skipped => "skipped",
+        }
+    }
+}
+
 /// What became of one role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RoleReport {

@@ -67,6 +67,8 @@ impl Transaction {
             }
             member.instance.scope.begin_run();
             self.role(member, Callback::Init, vec![opts.clone()]).await?;
+            let (name, module) = (member.role.name.clone(), member.role.module.clone());
+            self.engine.crew.board.desk().coming.insert(name, module);
             self.role(member, Callback::ApplyConfig, vec![document.clone(), opts.clone()]).await?;
         }
         Ok(())
@@ -76,6 +78,7 @@ impl Transaction {
     pub(super) async fn bring_back(&mut self, undone: &mut Undone) {
         let (crew, budget) = (self.engine.crew.clone(), self.engine.limits.hook);
         let mut warnings = Vec::new();
+        crew.board.desk().coming.clear();
         for instance in std::mem::take(&mut self.roles.begun).into_iter().rev() {
             let ended = instance.scope.end_run(&BTreeSet::new());
             instance.scope.withdraw(&ended.keys);

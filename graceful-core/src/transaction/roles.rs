@@ -239,6 +239,7 @@ impl Transaction {
             desk.modules = std::mem::take(&mut self.roles.modules);
             desk.set = next;
         }
+        crew.board.desk().coming.clear();
         for member in &self.roles.start {
             crew.note(&member.role.name, Some(&member.role.module));
         }

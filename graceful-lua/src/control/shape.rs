@@ -58,6 +58,11 @@ fn cause(lua: &Lua, kind: &ReloadErrorKind) -> mlua::Result<Table> {
     if let Some(place) = kind.place() {
         table.raw_set("place", lua.to_value_with(place, options())?)?;
     }
+    told(lua, table)
+}
+
+/// A failure that prints as its code and its message.
+pub(crate) fn told(lua: &Lua, table: Table) -> mlua::Result<Table> {
     let meta = lua.create_table()?;
     let text = |_: &Lua, failure: Table| {
         let (code, message): (String, String) = (failure.raw_get("code")?, failure.raw_get("message")?);

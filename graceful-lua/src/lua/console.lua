@@ -24,11 +24,32 @@ local function asking(ask)
     end
 end
 
+local waiting = { 'cfg', 'validate_config', 'apply_config', 'reload', 'stop', 'wait_for' }
+
+local function of_roles(roles)
+    for _, name in ipairs(waiting) do
+        local ask = roles[name]
+        roles[name] = function(...)
+            release()
+            return ask(...)
+        end
+    end
+    -- Here it gives the name of the module.
+    local find = roles.service_get
+    function roles.service_get(role)
+        local module, failure = find(role)
+        if failure then return nil, failure end
+        return module and require(module)
+    end
+    return roles
+end
+
 function console.require(name)
     local value = require(name)
-    if name ~= 'graceful' then return value end
+    if name ~= 'graceful' and name ~= 'graceful.roles' then return value end
     local own = {}
     for key, entry in pairs(value) do own[key] = entry end
+    if name == 'graceful.roles' then return of_roles(own) end
     own.reload, own.unregister_module = asking(value.reload), asking(value.unregister_module)
     return own
 end
