@@ -56,12 +56,25 @@ fn apply(app: &App, asked: &AtomicU32, answered: &AtomicU32, over: &AtomicBool) 
     }
 }
 
+/// Returns as soon as anything that is kept is being written.
+fn in_the_middle(app: &App) {
+    let look = || {
+        let files = fs::read_dir(app.path().join(".graceful")).into_iter().flatten().flatten();
+        let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        times.collect::<std::collections::BTreeSet<_>>()
+    };
+    let (before, begun) = (look(), Instant::now());
+    while look() == before {
+        assert!(begun.elapsed() < PATIENCE, "nothing is kept");
+    }
+}
+
 #[test]
 fn cfg_05_after_a_kill_at_any_moment_the_last_applied_configuration_is_active() {
     let app = app();
     let (asked, answered) = (AtomicU32::new(0), AtomicU32::new(0));
     for round in 0..20_u64 {
-        let served = app.serve(&["run"]);
+        let mut served = app.serve(&["run"]);
         let got: u32 = served.get("/").parse().unwrap();
         let (least, most) = (answered.load(Ordering::Acquire), asked.load(Ordering::Acquire));
         assert!(least <= got && got <= most, "round {round}: {got} is active, {least} was answered for");
@@ -70,9 +83,13 @@ fn cfg_05_after_a_kill_at_any_moment_the_last_applied_configuration_is_active() 
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| apply(&app, &asked, &answered, &over));
-            // Moments that are spread over the time that a few of them take.
-            std::thread::sleep(Duration::from_micros(20_000 + round * 7_919 % 150_000));
-            served.signal("KILL");
+            if round % 2 == 0 {
+                // Moments that are spread over the time that a few of them take.
+                std::thread::sleep(Duration::from_micros(20_000 + round * 7_919 % 150_000));
+            } else {
+                in_the_middle(&app);
+            }
+            served.child.kill().unwrap();
             over.store(true, Ordering::Release);
         });
         served.wait();
