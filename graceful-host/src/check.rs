@@ -91,7 +91,7 @@ pub async fn check(
         let (first, warnings) = roles::first(&roles::kept(folder, &app), &app, settings);
         seen.warnings.lock().unwrap().extend(warnings);
         let enabled = first.enabled();
-        asked.register = Some(settings.modules.clone());
+        asked.register = Some(roles::modules(settings, &host.0.options));
         asked.candidate = Some((first.config, enabled));
     }
     let result = host.engine().reload(asked).await;

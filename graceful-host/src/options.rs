@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use graceful_core::{Native, NativeCx, Observer, ScriptError};
+use graceful_core::{Name, Native, NativeCx, Observer, Role, ScriptError};
 
 use crate::wire::{Failure, Summary};
 
@@ -54,6 +54,7 @@ pub struct HostOptions {
     pub on_reload: Option<OnReload>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) natives: Vec<NativeModule>,
+    pub(crate) roles: Vec<Name>,
 }
 
 impl HostOptions {
@@ -68,6 +69,13 @@ impl HostOptions {
         let requires = requires.iter().map(|name| (*name).to_owned()).collect();
         self.natives.push(NativeModule { name: name.to_owned(), requires, top_level: Arc::new(top_level) });
         self
+    }
+
+    /// Adds a role written in Rust, in a module of this name: it is registered with those of the manifest's `[roles]`.
+    /// `role` makes it anew for each generation of its code.
+    pub fn role<R: Role>(mut self, name: &str, role: impl Fn() -> R + Send + Sync + 'static) -> Self {
+        self.roles.push(Name::from(name));
+        self.native(name, &[], move |_| Ok(Native::plain().role(role())))
     }
 
     /// Adds a reader of the engine's events.

@@ -10,7 +10,7 @@ use crate::app::{App, MANIFEST};
 use crate::host::Host;
 use crate::options::Cause;
 use crate::wire::{Failure, PlanReply, Summary};
-use crate::{settings, watchman};
+use crate::{roles, settings, watchman};
 
 impl Host {
     /// Makes what is in the folder live: manifest first, then the sources. Goes on to its end even if the
@@ -81,7 +81,7 @@ impl Host {
         }
         options.drain = new.reload.drain;
         settings::apply(self.engine(), &old, &new);
-        let modules = |app: &App| app.roles.as_ref().map(|roles| roles.modules.clone());
+        let modules = |app: &App| Some(roles::modules(app.roles.as_ref()?, &self.0.options));
         if modules(&old).is_some() && modules(&old) != modules(&new) && self.active().is_some() {
             options.register = modules(&new);
         }

@@ -283,6 +283,8 @@ async fn obs_02_the_dashboard_asks_for_what_is_there_and_for_all_of_it() {
     expressions(&dashboard, &mut all);
     let asked: BTreeSet<String> = all.iter().flat_map(|text| asked(text)).collect();
     let dir = app();
+    dir.write("graceful.toml", &format!("{MANIFEST}[roles]\nmodules = ['teller']\n"));
+    dir.write("teller.lua", "return { permanent = true, init = function() end }");
     let running = reloaded(&dir).await;
     let found = scrape(&running.host().metrics());
     // What only comes with a failed hook, a migration or a leak is announced, and has no sample yet.

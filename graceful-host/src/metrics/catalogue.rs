@@ -18,7 +18,7 @@ pub struct Metric {
     pub name: &'static str,
     /// What kind it is.
     pub kind: Kind,
-    /// Its label, if it has any, two with a comma in between.
+    /// Its label, if it has any, more with commas in between.
     pub labels: &'static str,
     /// What it says.
     pub help: &'static str,
@@ -87,6 +87,23 @@ pub const CATALOGUE: &[Metric] = &[
     metric(Counter, "graceful_handed_over_total", "kind", "What new generations took over from old ones."),
     metric(Counter, "graceful_released_total", "kind", "What old generations owned and was released."),
     metric(Counter, "graceful_release_failures_total", "kind", "What could not be released."),
+    metric(Gauge, "graceful_roles_state", "state", "1 for the state the roles are in, 0 for the others."),
+    metric(Gauge, "graceful_roles_registered", "", "Registered roles."),
+    metric(Gauge, "graceful_roles_running", "", "Roles that run."),
+    metric(Gauge, "graceful_role_running", "role", "1 for each registered role that runs, 0 for the others."),
+    metric(
+        Counter,
+        "graceful_role_callbacks_total",
+        "role,callback,result",
+        "Callbacks of roles, by whether they went well.",
+    ),
+    metric(
+        Histogram,
+        "graceful_role_callback_duration_seconds",
+        "callback",
+        "How long callbacks of roles took.",
+    ),
+    metric(Counter, "graceful_roles_state_changes_total", "state", "How often the roles came to each state."),
     metric(Gauge, "graceful_leaks", "", "Old generations of modules that outlive their reload."),
     metric(Counter, "graceful_leaks_total", "", "Old generations of modules that ever did."),
     metric(Counter, "graceful_module_reloads_total", "module", "How often new code of the module went live."),

@@ -1,6 +1,6 @@
 //! What is counted from the events: by result, phase, hook, kind and module, each in bounded number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use graceful_core::{Event, EventKind, Phase, Purpose, Status};
@@ -53,6 +53,10 @@ pub(crate) struct Tally {
     pub(crate) handed_over: By<u64>,
     pub(crate) released: By<u64>,
     pub(crate) release_failures: By<u64>,
+    /// By role, callback and result.
+    pub(crate) callbacks: BTreeMap<(String, String, &'static str), u64>,
+    pub(crate) callback_times: By<Durations>,
+    pub(crate) state_changes: By<u64>,
     pub(crate) leaks: u64,
     pub(crate) modules: By<u64>,
     running: Running,
@@ -107,12 +111,26 @@ impl Tally {
             EventKind::HandedOver { kind, .. } => *entry(&mut self.handed_over, kind) += 1,
             EventKind::Released { kind, error: None, .. } => *entry(&mut self.released, kind) += 1,
             EventKind::Released { kind, .. } => *entry(&mut self.release_failures, kind) += 1,
+            EventKind::RoleCalled { role, callback, took, error, .. } => {
+                let result = if error.is_some() { "failed" } else { "ok" };
+                self.called(role, callback.as_str(), result);
+                entry(&mut self.callback_times, callback.as_str()).observe(*took);
+            }
+            EventKind::StateChanged { to, .. } => *entry(&mut self.state_changes, to.as_str()) += 1,
             EventKind::Leaked { .. } => self.leaks += 1,
             EventKind::ReloadEnded { outcome, purpose, code, took, .. } => {
                 self.ended(outcome, *purpose, code.as_deref(), *took);
             }
             _ => {}
         }
+    }
+
+    /// Roles that are too many are counted together, as values of any label are.
+    fn called(&mut self, role: &str, callback: &str, result: &'static str) {
+        let known = self.callbacks.keys().any(|(name, _, _)| name == role);
+        let names: BTreeSet<&str> = self.callbacks.keys().map(|(name, _, _)| name.as_str()).collect();
+        let role = if known || names.len() < VALUES { role } else { OTHER };
+        *self.callbacks.entry((role.to_owned(), callback.to_owned(), result)).or_default() += 1;
     }
 
     fn ended(&mut self, outcome: &str, purpose: Purpose, code: Option<&str>, took: Duration) {
@@ -141,5 +159,7 @@ impl Tally {
         let live =
             |name: &str| status.modules.binary_search_by(|module| module.name.as_str().cmp(name)).is_ok();
         self.modules.retain(|name, _| live(name));
+        let registered = |name: &str| status.roles.roles.iter().any(|role| role.info.name == name);
+        self.callbacks.retain(|(role, _, _), _| role == OTHER || registered(role));
     }
 }

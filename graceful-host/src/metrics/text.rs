@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
-use graceful_core::Status;
 use graceful_core::status::{EngineState, ModuleStatus};
+use graceful_core::{InstanceState, Status};
 
 use super::catalogue::{CATALOGUE, Kind, Metric};
 use super::tally::{BUCKETS, By, Durations, OTHER, Tally};
@@ -72,6 +72,23 @@ impl Samples<'_> {
             "graceful_handed_over_total" => self.by(&tally.handed_over),
             "graceful_released_total" => self.by(&tally.released),
             "graceful_release_failures_total" => self.by(&tally.release_failures),
+            "graceful_roles_state" => InstanceState::ALL.iter().for_each(|state| {
+                self.one(&[("state", state.as_str())], u8::from(status.roles.state == *state));
+            }),
+            "graceful_roles_registered" => self.one(&[], status.roles.roles.len()),
+            "graceful_roles_running" => {
+                self.one(&[], status.roles.roles.iter().filter(|role| role.running).count());
+            }
+            "graceful_role_running" => status.roles.roles.iter().take(MODULES).for_each(|role| {
+                self.one(&[("role", &role.info.name)], u8::from(role.running));
+            }),
+            "graceful_role_callbacks_total" => {
+                tally.callbacks.iter().for_each(|((role, callback, result), count)| {
+                    self.one(&[("role", role), ("callback", callback), ("result", result)], count);
+                });
+            }
+            "graceful_role_callback_duration_seconds" => self.durations_by(&tally.callback_times),
+            "graceful_roles_state_changes_total" => self.by(&tally.state_changes),
             "graceful_leaks" => self.one(&[], status.leaks.len()),
             "graceful_leaks_total" => self.one(&[], tally.leaks),
             other => unreachable!("{other} is in the catalogue and has no value"),

@@ -10,11 +10,11 @@ use std::sync::atomic::Ordering;
 
 use graceful_core::instance::ApplyOptions;
 use graceful_core::status::RolesStatus;
-use graceful_core::{Config, Enabled, ReloadOptions, RoleError, Value};
+use graceful_core::{Config, Enabled, Name, ReloadOptions, RoleError, Value};
 
 use crate::app::{App, RoleSettings};
 use crate::host::{Host, HostError};
-use crate::options::Cause;
+use crate::options::{Cause, HostOptions};
 use crate::watchman;
 use crate::wire::{ApplyReply, ConfigReply, DiffReply, Failure, RolesReply, Summary};
 use kept::{Applied, Found, Kept};
@@ -33,6 +33,11 @@ pub(crate) fn first(kept: &Kept, app: &App, roles: &RoleSettings) -> (Applied, V
         Found::Nothing => {}
     }
     (of_manifest(app, roles), warnings)
+}
+
+/// The modules that are registered as roles: the manifest's, and the embedder's.
+pub(crate) fn modules(settings: &RoleSettings, options: &HostOptions) -> Vec<Name> {
+    settings.modules.iter().chain(&options.roles).cloned().collect()
 }
 
 fn of_manifest(app: &App, roles: &RoleSettings) -> Applied {
@@ -79,7 +84,7 @@ impl Host {
         if roles.config().is_some() {
             return Ok(None);
         }
-        let report = roles.cfg(settings.modules.iter().cloned()).await;
+        let report = roles.cfg(modules(settings, &self.0.options)).await;
         let mut summary = Summary::from(&report.map_err(|error| self.with_source(Failure::from(&error)))?);
         let (first, warnings) = first(&self.0.keeper.kept, app, settings);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

@@ -103,15 +103,20 @@ impl Future for Drive {
         let this = &mut *self;
         this.task.listens(cx);
         loop {
-            if let Some(thaw) = &mut this.thaw {
+            if let Some(thaw) = this.thaw.as_mut().filter(|_| !this.task.is_cancelled()) {
                 ready!(Pin::new(thaw).poll(cx));
-                this.thaw = None;
             }
+            this.thaw = None;
             let Some((vm, world)) = this.vm.upgrade().and_then(|vm| vm.world().map(|world| (vm, world)))
             else {
                 return Poll::Ready(());
             };
             let end = match this.turn(&world, &vm, cx) {
+                // Whoever waits for its end may be what keeps it frozen: a role that is stopped in a reload.
+                Turn::Frozen if this.task.is_cancelled() => {
+                    this.close(&vm);
+                    End::Cancelled
+                }
                 Turn::Frozen => {
                     let thaw = world.gate.listen();
                     this.thaw = world.gate.is_frozen(this.task.owner()).then_some(thaw);
@@ -128,11 +133,20 @@ impl Future for Drive {
     }
 }
 
+impl Drive {
+    /// Runs what the task left to be closed.
+    fn close(&mut self, vm: &Arc<Vm>) {
+        if let Some(body) = self.body.take() {
+            vm.turn(&How::default(), None, || drop(body));
+        }
+    }
+}
+
 impl Drop for Drive {
     /// Whoever drops it early runs what the task left to be closed.
     fn drop(&mut self) {
-        if let (Some(body), Some(vm)) = (self.body.take(), self.vm.upgrade()) {
-            vm.turn(&How::default(), None, || drop(body));
+        if let Some(vm) = self.vm.upgrade() {
+            self.close(&vm);
         }
         self.task.end(End::Cancelled);
     }
