@@ -13,7 +13,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const MANIFEST: &str = "name = 'app'\nentry = ['web', 'other']\nlisten = '127.0.0.1:0'\n\
-    [limits]\nturn = '300ms'\nshutdown = '1s'\n[reload]\nretire = '1s'\n";
+    [limits]\nturn = '300ms'\nshutdown = '3s'\n[reload]\nretire = '1s'\n";
 
 /// `find` is one call into C that takes longer than the sun will last.
 const WEB: &str = "
