@@ -14,6 +14,7 @@ use crate::lease::Lease;
 use crate::report::{ReloadOptions, Report};
 use crate::role::{ApplyReport, Operation, RoleError, StopReport};
 use crate::source::Name;
+use crate::value::Value;
 
 impl Instance {
     /// Loads `modules` and what they depend on, and registers them as roles in place of those that were: one reload,
@@ -110,7 +111,8 @@ impl Instance {
         self.apart(async move {
             let _turn = me.turn().await?;
             let enabled = options.enabled.unwrap_or_else(|| me.enabled());
-            me.engine.crew.apply(Apply { conf, opts: options.opts, enabled, validate }).await
+            let opts = if options.opts == Value::Null { Value::map() } else { options.opts };
+            me.engine.crew.apply(Apply { conf, opts, enabled, validate }).await
         })
         .await
     }

@@ -156,3 +156,52 @@ impl graceful_core::Role for Store {
         Some("storage")
     }
 }
+
+/// ROLE-06: permanent roles run whatever is enabled, hidden ones when they are depended on.
+pub fn role_06_permanent_roles_run_everywhere_and_hidden_ones_when_depended_on<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>()
+        .module(role("web", &["disk"]))
+        .module(role("disk", &[]).value("hidden", true))
+        .module(role("watchdog", &[]).value("permanent", true))
+        .start();
+    must_cfg(&app, &["web", "watchdog"]);
+    super::cfg::apply(&app, &[]).unwrap();
+    assert_eq!(roles(&app).running(), ["watchdog"]);
+    super::cfg::apply(&app, &["web"]).unwrap();
+    assert_eq!(roles(&app).running(), ["disk", "web", "watchdog"]);
+}
+
+/// FRB-01: nobody has allowed it.
+pub fn frb_01_roles_are_not_reloaded_unless_the_application_allows_it<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>().module(role("web", &[])).module(Script::plain("other")).start();
+    must_cfg(&app, &["web"]);
+    super::cfg::apply(&app, &["web"]).unwrap();
+    app.take_notes();
+    app.engine().roles().set_reload_allowed(false);
+    app.edit(Script::plain("other").comment("edited"));
+    app.must_reload();
+    app.edit(role("web", &[]).comment("edited"));
+    let refused = app.must_fail();
+    assert_eq!(refused.code().0, "GR0511");
+    assert!(refused.kind.to_string().contains("forbids reloading roles"), "{}", refused.kind);
+    assert_eq!(app.take_notes(), [""; 0]);
+}
+
+/// FRB-02: a flag, not a counter; it survives reloads.
+pub fn frb_02_a_reload_of_roles_can_be_forbidden_and_allowed_again<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>().module(role("web", &[])).module(Script::plain("other")).start();
+    must_cfg(&app, &["web"]);
+    super::cfg::apply(&app, &["web"]).unwrap();
+    let roles = roles(&app);
+    roles.forbid_reload();
+    roles.forbid_reload();
+    app.edit(Script::plain("other").comment("edited"));
+    app.must_reload();
+    assert!(roles.is_reload_forbidden());
+    assert_eq!(app.time().block_on(roles.reload()).unwrap_err().code().0, "GR0512");
+    roles.allow_reload();
+    app.time().block_on(roles.reload()).unwrap();
+}

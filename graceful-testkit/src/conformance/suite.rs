@@ -209,7 +209,10 @@ macro_rules! conformance {
                 role_01_all_or_nothing,
                 role_02_what_is_wrong_names_the_modules,
                 role_03_hidden_and_permanent_roles_are_not_listed,
-                role_07_roles_of_several_languages_are_in_one_graph;
+                role_07_roles_of_several_languages_are_in_one_graph,
+                role_06_permanent_roles_run_everywhere_and_hidden_ones_when_depended_on,
+                frb_01_roles_are_not_reloaded_unless_the_application_allows_it,
+                frb_02_a_reload_of_roles_can_be_forbidden_and_allowed_again;
             cfg: cfg_01_validation_stops_at_the_first_refusal_and_changes_nothing,
                 cfg_02_roles_start_dependencies_first_and_stop_dependents_first,
                 cfg_02_what_a_role_started_is_released_when_it_stops,
