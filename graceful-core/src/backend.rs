@@ -214,7 +214,7 @@ pub trait Control: Send + Sync {
     /// The live world.
     fn world(&self) -> &Arc<World>;
 
-    /// Reloads. From a call that can yield: park the caller's lease, [`Clock::spawn`](crate::Clock::spawn)
+    /// Reloads. From a call that can yield: park the caller's lease, [`Clock::spawn`]
     /// this, wait for it, unpark. From a hook it is refused with `GR0116`.
     fn reload(&self, options: ReloadOptions) -> BoxFuture<'static, Result<Report, ReloadError>>;
 
