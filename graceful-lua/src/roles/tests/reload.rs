@@ -3,7 +3,7 @@
 use graceful_core::Value;
 
 use super::{APP, STORE, WEB, all, bench, tried};
-use crate::testing::list;
+use crate::testing::{Bench, list};
 
 #[test]
 fn frb_02_forbidding_is_a_flag_and_the_order_of_checks_is_ban_flag_state() {
@@ -152,4 +152,38 @@ fn sm_06_a_task_waits_for_a_state() {
         Value::from("Stopped"),
         bench.call_with("try", vec!["roles.stop() and roles.state()".into()]).unwrap()
     );
+}
+
+#[test]
+fn frb_03_a_task_is_kept_by_owner_and_name_in_a_reload_from_a_clean_slate() {
+    let web = |starts: &str| {
+        format!(
+            "local fiber, roles = require 'fiber', require 'graceful.roles'
+            local function start(name)
+                local f = fiber.new(function() while true do fiber.sleep(1) end end)
+                f:name(name)
+            end
+            return {{ init = function() {starts} end }}"
+        )
+    };
+    let both = web("start('kept') start('lost') roles.keep_task('kept')");
+    let other = "local roles = require 'graceful.roles'
+        return { init = function() roles.keep_task('lost') end }";
+    let bench = Bench::new(&[("app", "return {}"), ("web", &both), ("other", other)]);
+    let roles = bench.engine.roles();
+    roles.set_reload_allowed(true);
+    bench.clock.block_on(roles.cfg(["web", "other"])).unwrap();
+    let enabled = Some(["web", "other"].into());
+    let options = graceful_core::instance::ApplyOptions { enabled, ..Default::default() };
+    bench.clock.block_on(roles.apply_config(Default::default(), options)).unwrap();
+    let tasks = || {
+        let web = bench.engine.world().live("web").unwrap();
+        let mut names: Vec<String> = web.scope.resources().iter().map(|task| task.key()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(tasks(), ["kept", "lost"]);
+    bench.put("web", &web("start('new')"));
+    bench.clock.block_on(roles.reload()).unwrap();
+    assert_eq!(tasks(), ["kept", "new"], "`lost` is another owner's word");
 }
