@@ -24,6 +24,11 @@ impl Host {
         let began = Arc::new(AtomicBool::new(false));
         let mine = began.clone();
         let mut kept = self.0.kept.subscribe();
+        let known = kept.borrow().clone();
+        if let Some(why) = known {
+            // It would only wait: better not to begin.
+            return Err(self.give_up(why, false, cause, check));
+        }
         let mut reload = self.0.runtime.spawn(async move {
             let _turn = host.0.turn.lock().await;
             mine.store(true, Ordering::Release);
@@ -38,17 +43,21 @@ impl Host {
             ended = &mut reload => ended,
             why = watchman::is_kept(&mut kept) => {
                 reload.abort();
-                let failure = self.given_up(why, began.load(Ordering::Acquire));
-                if !check {
-                    self.told(cause, &Err(failure.clone()));
-                }
-                return Err(failure);
+                return Err(self.give_up(why, began.load(Ordering::Acquire), cause, check));
             }
         };
         ended.unwrap_or_else(|error| {
             let message = format!("the reload did not end: {error}");
             Err(Failure::refused("GR0402", message, self.engine().status().generation))
         })
+    }
+
+    fn give_up(&self, why: String, began: bool, cause: Cause, check: bool) -> Failure {
+        let failure = self.given_up(why, began);
+        if !check {
+            self.told(cause, &Err(failure.clone()));
+        }
+        failure
     }
 
     fn told(&self, cause: Cause, result: &Result<Summary, Failure>) {
