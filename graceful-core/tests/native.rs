@@ -129,7 +129,7 @@ fn reg_11_native_modules_start_reload_and_roll_back() {
     let order: Vec<_> = report.modules.iter().map(|module| module.module.to_string()).collect();
     assert_eq!(order, ["counter", "web"]);
     assert_eq!(block_on(engine.call("web", "show", vec![])).unwrap(), Value::Int(1));
-    assert_eq!(trace.take(), ["committed 1"]);
+    assert_eq!(trace.take(), ["counter.init", "committed 1"]);
 
     assert_eq!(block_on(engine.reload(ReloadOptions::default())).unwrap().outcome, Outcome::Unchanged);
 
