@@ -1,0 +1,4 @@
+//! Programs that prove and measure `graceful`. Not published. What they are built on is the public interface of
+//! the testkit, so that whoever uses it can do the same with modules of their own.
+
+pub mod subjects;
