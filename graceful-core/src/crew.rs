@@ -1,6 +1,7 @@
 //! Starting, telling and stopping roles, in a reload and outside of one.
 
 mod apply;
+mod around;
 mod letting_go;
 mod start;
 mod stop;

@@ -13,6 +13,12 @@ export const role_name = "web";
 export const dependencies = ["store"];
 fn init(opts) { probe::tell(`init web ${opts.is_master}`); }
 fn apply_config(conf) { probe::tell(`apply web ${conf.get("web")?.port}`); }
+fn before_apply_config(conf, opts) {
+    if "loud" in conf { probe::tell(`before ${opts.is_master}`); }
+}
+fn on_apply_config(conf, state) {
+    if "loud" in conf { throw `on ${state}`; }
+}
 fn stop() { probe::tell("stop web"); }
 fn port() { 80 }
 "#;
@@ -81,6 +87,8 @@ fn role_08_roles_are_applied_reloaded_and_stopped() {
         "graceful::roles::service_get(\"web\").invoke(\"port\", [])",
         "graceful::roles::service_get(\"web\").module_name",
         "graceful::roles::wait_for(\"RolesConfigured\", 0.5)",
+        "graceful::roles::before_apply_config(#{ loud: 1 }, (), true)",
+        "graceful::roles::on_apply_config(#{ loud: 1 }, \"OperationError\")",
         "graceful::roles::reload()",
         "graceful::roles::stop()",
         "graceful::roles::state()",
@@ -96,6 +104,9 @@ fn role_08_roles_are_applied_reloaded_and_stopped() {
         "80",
         "web",
         "true",
+        "before true",
+        "[]",
+        "[\"on_apply_config of role `web` failed: on OperationError\"]",
         "stop web",
         "init web true",
         "apply web 80",
@@ -121,7 +132,7 @@ fn role_08_what_fails_is_thrown_with_class_code_and_message() {
         ),
         (
             "graceful::roles::reload()",
-            "HotReloadError GR0511: this application forbids reloading roles; it is allowed by `roles_reload_allowed`",
+            "HotReloadError GR0511: this application does not allow its roles to be reloaded: set `reload_allowed = true` under `[roles]` in graceful.toml, or call `roles().set_reload_allowed(true)` in Rust",
         ),
         (
             "graceful::roles::wait_for(\"Stopped\", 0.01)",
@@ -164,6 +175,10 @@ fn role_08_wrong_use_is_told() {
         (
             "graceful::roles::apply_config(#{}, #{ is_master: false }, true)",
             "RoleError GR0518: apply_config: `is_master` is given twice, as false and as true",
+        ),
+        (
+            "graceful::roles::on_apply_config(#{})",
+            "RoleError GR0518: on_apply_config: expected the name of a state, got nothing",
         ),
         (
             "graceful::roles::apply_config(#{ f: |x| x })",

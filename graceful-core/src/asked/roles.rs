@@ -58,6 +58,10 @@ functions! {
     ValidateConfig "validate_config" 3,
     /// `apply_config(conf, [options, [is_master]])`
     ApplyConfig "apply_config" 3,
+    /// `before_apply_config(conf, [options, [is_master]])`: answered with what failed.
+    BeforeApplyConfig "before_apply_config" 3,
+    /// `on_apply_config(conf, state)`: answered with what failed.
+    OnApplyConfig "on_apply_config" 2,
     /// `reload()`
     Reload "reload" 0,
     /// `stop()`

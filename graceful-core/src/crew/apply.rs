@@ -36,15 +36,8 @@ struct Applying<'a> {
 impl Crew {
     /// Applies a configuration. Whoever calls has the turn.
     pub(crate) async fn apply(&self, apply: Apply) -> Result<ApplyReport, RoleError> {
-        let (state, set) = {
-            let desk = self.board.desk();
-            (desk.state, desk.set.clone())
-        };
-        if state.after(Operation::Apply).is_none() {
-            return Err(RoleError::State { operation: Operation::Apply, state });
-        }
-        let names = set.get_enabled_roles(&apply.enabled)?;
-        let order = names.iter().filter_map(|name| set.get_role(name)).cloned().collect();
+        let set = self.board.desk().set.clone();
+        let order = self.to_be_told(&set, &apply.enabled)?;
         if apply.validate {
             self.validate(&set, &apply.enabled, &apply.conf, None).await?;
         }
@@ -114,13 +107,9 @@ impl Applying<'_> {
             Callback::OnApplyConfig => Value::from(self.report.state.as_str()),
             _ => self.apply.opts.clone(),
         };
-        for role in &self.order {
-            let Some(member) = self.crew.member(role) else { continue };
-            let args = vec![self.apply.conf.document().clone(), told.clone()];
-            if let Err(error) = self.crew.tell(&member, callback, args, self.crew.limits.role).await {
-                self.report.warnings.push(error.to_string());
-            }
-        }
+        let failed =
+            self.crew.around(&self.order, callback, &[self.apply.conf.document().clone(), told]).await;
+        self.report.warnings.extend(failed);
     }
 
     /// What runs and is not enabled any more, dependents first.

@@ -118,6 +118,16 @@ impl Instance {
                 let options = ApplyOptions { enabled, opts };
                 Box::pin(async move { me.apply_config(conf, options).await.map(|_| true.into()) })
             }
+            Function::BeforeApplyConfig => {
+                let conf = Config::new(given.document()?)?;
+                let (enabled, opts) = given.options()?;
+                let options = ApplyOptions { enabled, opts };
+                Box::pin(async move { me.before_apply_config(conf, options).await.map(list) })
+            }
+            Function::OnApplyConfig => {
+                let (conf, state) = (Config::new(given.document()?)?, given.state()?);
+                Box::pin(async move { me.on_apply_config(conf, state).await.map(list) })
+            }
             Function::Stop => Box::pin(async move { me.stop().await.map(|_| true.into()) }),
             _ => {
                 let (wanted, timeout) = (given.state()?, given.seconds()?);

@@ -12,7 +12,8 @@ use crate::engine::{Engine, Reload};
 use crate::failure::ReloadError;
 use crate::lease::Lease;
 use crate::report::{ReloadOptions, Report};
-use crate::role::{ApplyReport, Operation, RoleError, StopReport};
+use crate::role::{ApplyReport, Callback, InstanceState, Operation, RoleError, StopReport};
+use crate::role_set::Enabled;
 use crate::source::Name;
 use crate::value::Value;
 
@@ -111,8 +112,50 @@ impl Instance {
         self.apart(async move {
             let _turn = me.turn().await?;
             let enabled = options.enabled.unwrap_or_else(|| me.enabled());
-            let opts = if options.opts == Value::Null { Value::map() } else { options.opts };
+            let opts = map(options.opts);
             me.engine.crew.apply(Apply { conf, opts, enabled, validate }).await
+        })
+        .await
+    }
+
+    /// Calls back every enabled role with `before_apply_config`, dependencies first, as applying `conf` does before any
+    /// role is told. Nothing is applied. Gives what failed, which holds up nobody.
+    ///
+    /// # Errors
+    /// [`RoleError::State`] if the state forbids to apply anything; [`RoleError::Unknown`].
+    pub async fn before_apply_config(
+        &self,
+        conf: Config,
+        options: ApplyOptions,
+    ) -> Result<Vec<String>, RoleError> {
+        self.around(conf, options.enabled, Callback::BeforeApplyConfig, map(options.opts)).await
+    }
+
+    /// The same with `on_apply_config`, which is told the state that applying `conf` led to. The enabled roles are those
+    /// of the last time.
+    ///
+    /// # Errors
+    /// [`RoleError::State`] if the state forbids to apply anything.
+    pub async fn on_apply_config(
+        &self,
+        conf: Config,
+        state: InstanceState,
+    ) -> Result<Vec<String>, RoleError> {
+        self.around(conf, None, Callback::OnApplyConfig, state.as_str().into()).await
+    }
+
+    async fn around(
+        &self,
+        conf: Config,
+        enabled: Option<Enabled>,
+        callback: Callback,
+        told: Value,
+    ) -> Result<Vec<String>, RoleError> {
+        let me = self.clone();
+        self.apart(async move {
+            let _turn = me.turn().await?;
+            let enabled = enabled.unwrap_or_else(|| me.enabled());
+            me.engine.crew.only_around(&enabled, callback, &[conf.document().clone(), told]).await
         })
         .await
     }
@@ -147,4 +190,9 @@ impl Instance {
         self.engine.world.clock.spawn(Box::pin(async move { drop(done.send(work.await)) }));
         ended.await.unwrap_or(Err(RoleError::Stopped))
     }
+}
+
+/// What callbacks are told besides: a map, also where there is nothing.
+fn map(opts: Value) -> Value {
+    if opts == Value::Null { Value::map() } else { opts }
 }

@@ -119,7 +119,9 @@ pub enum RoleError {
         report: Box<ApplyReport>,
     },
     /// The application never allows its roles to be reloaded.
-    #[error("this application forbids reloading roles; it is allowed by `roles_reload_allowed`")]
+    #[error(
+        "this application does not allow its roles to be reloaded: set `reload_allowed = true` under `[roles]` in graceful.toml, or call `roles().set_reload_allowed(true)` in Rust"
+    )]
     Banned,
     /// `forbid_reload` was called.
     #[error("reloading roles is forbidden at the moment; `allow_reload` allows it again")]

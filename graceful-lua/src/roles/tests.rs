@@ -31,6 +31,12 @@ return {
     role_name = 'web', dependencies = { 'store' },
     init = function(opts) say(' init web ' .. tostring(opts.is_master)) end,
     apply_config = function(conf) say(' apply web ' .. tostring(conf.web and conf.web.port)) end,
+    before_apply_config = function(conf, opts)
+        if conf.loud then say(' before ' .. tostring(opts.is_master)) end
+    end,
+    on_apply_config = function(conf, state)
+        if conf.loud then error('on ' .. state, 0) end
+    end,
     stop = function() say(' stop web') end,
     port = 80,
 }";
@@ -87,8 +93,13 @@ fn role_08_every_function_answers_with_what_it_is_about() {
             ("roles.service_get('web').port", "80"),
             ("roles.wait_for('RolesConfigured', 0.5)", "true"),
             ("roles.apply_config({web = {port = 81}}, {is_master = true})", "true"),
+            ("roles.before_apply_config({loud = 1}, nil, true)", "{}"),
+            (
+                "roles.on_apply_config({loud = 1}, 'OperationError')",
+                "{on_apply_config of role `web` failed: on OperationError}",
+            ),
             ("roles.stop()", "true"),
-            ("notes.said", " init web true apply web 80 apply web 81 stop web"),
+            ("notes.said", " init web true apply web 80 apply web 81 before true stop web"),
             ("roles.state()", "Stopped"),
             ("roles.service_get('web')", "nil"),
         ],
@@ -120,7 +131,7 @@ fn role_08_what_fails_is_nothing_and_an_error_object() {
             ),
             (
                 "roles.reload()",
-                "nil, HotReloadError GR0511: this application forbids reloading roles; it is allowed by `roles_reload_allowed`",
+                "nil, HotReloadError GR0511: this application does not allow its roles to be reloaded: set `reload_allowed = true` under `[roles]` in graceful.toml, or call `roles().set_reload_allowed(true)` in Rust",
             ),
             (
                 "roles.wait_for('RolesConfigured', 0.01)",
@@ -151,6 +162,10 @@ fn role_08_wrong_use_is_told() {
         "roles.apply_config({}, {is_master = 1})",
         "roles.apply_config({}, {is_master = false}, true)",
         "roles.apply_config({f = function() end})",
+        "roles.before_apply_config()",
+        "roles.before_apply_config({}, {colour = 1})",
+        "roles.on_apply_config({})",
+        "roles.on_apply_config({}, 'Applied')",
         "roles.validate_config()",
         "roles.wait_for('RoleConfigured', 1)",
         "roles.wait_for('RolesConfigured')",

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use graceful_core::instance::ApplyOptions;
 use graceful_core::role::{ApplyReport, Did};
-use graceful_core::{Config, InstanceState, Limits, RoleError, Value};
+use graceful_core::{Config, Enabled, InstanceState, Limits, RoleError, Value};
 
 use super::role::{must_cfg, role, roles};
 use crate::op::*;
-use crate::{App, Subject};
+use crate::{App, Script, Subject};
 
 pub(super) fn apply(app: &App, enabled: &[&str]) -> Result<ApplyReport, RoleError> {
     apply_this(app, enabled, &[])
@@ -149,6 +149,52 @@ pub fn cfg_04_the_callbacks_around_an_apply_fail_nothing<S: Subject>() {
     assert_eq!(app.take_notes(), ["validate web", "before", "init web", "apply web", "on", "shop"]);
     assert_eq!(report.warnings.len(), 2, "{:?}", report.warnings);
     assert_eq!(roles(&app).state(), InstanceState::RolesConfigured);
+}
+
+/// CFG-04: each of the two can be called by itself, of the roles that an apply would tell; what they fail with is told.
+pub fn cfg_04_the_callbacks_around_an_apply_can_be_called_by_themselves<S: Subject>() {
+    needs!(S: hooks);
+    let around = |name: &str, dependencies: &[&str]| {
+        Script::plain(name)
+            .value("dependencies", dependencies.iter().map(|name| Value::from(*name)).collect::<Vec<_>>())
+            .function("before_apply_config", [note(format!("before {name}")), note(arg(1, "is_master"))])
+            .function("on_apply_config", [note(format!("on {name}")), note(arg(0, "name")), throw("late")])
+    };
+    let app = App::of::<S>()
+        .module(around("web", &["store"]))
+        .module(around("store", &[]))
+        .module(around("off", &[]))
+        .start();
+    must_cfg(&app, &["web", "off"]);
+    let conf = || Config::new(Value::Map([("name".to_owned(), "shop".into())].into())).unwrap();
+    let before = |enabled: Option<Enabled>| {
+        let (roles, options) = (roles(&app), ApplyOptions { enabled, ..ApplyOptions::default() });
+        app.time().block_on(async move { roles.before_apply_config(conf(), options.master(true)).await })
+    };
+    assert_eq!(before(Some(["web"].into())).unwrap(), [""; 0]);
+    assert_eq!(app.take_notes(), ["before store", "true", "before web", "true"]);
+    assert_eq!(before(Some(["wab"].into())).unwrap_err().code().0, "GR0504");
+    apply(&app, &["web"]).unwrap();
+    app.take_notes();
+    let on = || {
+        let roles = roles(&app);
+        let state = InstanceState::OperationError;
+        app.time().block_on(async move { roles.on_apply_config(conf(), state).await })
+    };
+    let failed = on().unwrap();
+    assert_eq!(app.take_notes(), ["on store", "shop", "on web", "shop"]);
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].starts_with("on_apply_config of role `store` failed: "), "{failed:?}");
+    assert_eq!(roles(&app).state(), InstanceState::RolesConfigured, "nothing was applied");
+    assert_eq!(roles(&app).config().unwrap().section("name"), None);
+    app.time()
+        .block_on({
+            let roles = roles(&app);
+            async move { roles.stop().await }
+        })
+        .unwrap();
+    assert_eq!((on().unwrap_err().code().0, before(None).unwrap_err().code().0), ("GR0513", "GR0513"));
+    assert!(app.take_notes().is_empty());
 }
 
 /// CFG-05: every role is told the same document, and the last one that was applied is what a reload validates.

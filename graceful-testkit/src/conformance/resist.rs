@@ -70,6 +70,32 @@ pub fn scope_02_a_roles_task_that_swallows_cancellation_ends<S: Subject>() {
     assert_eq!(tasks(&app), 0);
 }
 
+/// SCOPE-02: nobody waits for a task of a role that stands still while its role is stopped: it ends there and then, before
+/// the new code starts.
+pub fn scope_02_a_task_that_stands_still_ends_with_its_role<S: Subject>() {
+    needs!(S: hooks, tasks, waits);
+    let ticks = |name: &str| [spawn_loop([sleep(5)]), note(format!("init {name}")), ret(true)];
+    let web = role("web", &["store"]).function("init", ticks("web"));
+    let app = App::of::<S>()
+        .module(web.function("stop", [note("stopping"), wait("go")]))
+        .module(role("store", &[]).function("init", ticks("store")))
+        .start();
+    must_cfg(&app, &["web"]);
+    apply(&app, &["web"]).unwrap();
+    app.trace().clear();
+    let instance = roles(&app);
+    let reloading = app.time().spawn(async move { instance.reload().await });
+    app.until_noted("stopping");
+    app.time().pass(Duration::from_millis(20));
+    app.open("go");
+    let report = reloading.join().unwrap();
+    assert_eq!(report.warnings, [""; 0]);
+    let trace = app.trace().text();
+    let at = |text: &str| trace.find(text).unwrap_or_else(|| panic!("{text}\n{trace}"));
+    assert!(at("released store task") < at("init of role store"), "{trace}");
+    assert_eq!(tasks(&app), 2, "the new ones");
+}
+
 /// FRB-03: a global that is kept lives on, by its owner and its name; another one of the same role does not.
 pub fn frb_03_globals_are_kept_by_owner_and_name<S: Subject>() {
     needs!(S: hooks, globals);

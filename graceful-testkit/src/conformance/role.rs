@@ -185,7 +185,10 @@ pub fn frb_01_roles_are_not_reloaded_unless_the_application_allows_it<S: Subject
     app.edit(role("web", &[]).comment("edited"));
     let refused = app.must_fail();
     assert_eq!(refused.code().0, "GR0511");
-    assert!(refused.kind.to_string().contains("forbids reloading roles"), "{}", refused.kind);
+    let said = refused.kind.to_string();
+    for way in ["`reload_allowed = true`", "`[roles]` in graceful.toml", "set_reload_allowed(true)"] {
+        assert!(said.contains(way), "{said}");
+    }
     assert_eq!(app.take_notes(), [""; 0]);
 }
 

@@ -220,6 +220,7 @@ macro_rules! conformance {
                 cfg_01_a_disabled_role_is_not_asked,
                 cfg_02_a_role_that_fails_to_start_leaves_nothing,
                 cfg_04_the_callbacks_around_an_apply_fail_nothing,
+                cfg_04_the_callbacks_around_an_apply_can_be_called_by_themselves,
                 cfg_05_a_reload_validates_the_last_configuration_applied,
                 cfg_06_stop_stops_every_role_whatever_fails;
             sm: sm_03_the_new_code_is_asked_before_the_old_roles_stop,
@@ -238,6 +239,7 @@ macro_rules! conformance {
                 sm_03_a_stop_that_spins_is_stopped,
                 cfg_02_an_init_that_spins_is_stopped,
                 scope_02_a_roles_task_that_swallows_cancellation_ends,
+                scope_02_a_task_that_stands_still_ends_with_its_role,
                 frb_03_globals_are_kept_by_owner_and_name,
                 sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }
