@@ -33,13 +33,15 @@ impl Play<'_> {
     }
 
     pub(super) fn options(&mut self, how: How) -> ReloadOptions {
-        self.clean |= how.roles;
+        self.clean |= how.roles && !how.check;
         let moment = self.desk().moment();
         let changed = how.told.then(|| {
             let changed = self.desk().changed(self.told);
             changed.into_iter().map(|name| name.as_str().into()).collect()
         });
-        self.told = moment;
+        if !how.check {
+            self.told = moment;
+        }
         ReloadOptions {
             force: how.force,
             drain: if how.cancel { DrainPolicy::Cancel } else { DrainPolicy::Abort },
