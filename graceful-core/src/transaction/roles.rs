@@ -181,10 +181,15 @@ impl Transaction {
     /// The roles as they will be.
     fn register(&mut self, inputs: &Inputs) -> Result<RoleSet, Failure> {
         let (mut modules, mut warnings) = (Vec::new(), Vec::new());
+        let before = self.engine.crew.board.desk().set.clone();
         for name in &inputs.roles {
-            match self.next_instance(name) {
-                Some(_) => modules.push(name.clone()),
-                None => warnings.push((name.clone(), format!("the module of role {name} is gone"))),
+            let old = before.of_module(name);
+            match (self.next_instance(name), old) {
+                (Some(_), _) => modules.push(name.clone()),
+                (None, Some(old)) if old.permanent => {
+                    return Err(RoleError::Gone { role: old.name.clone(), module: name.clone() }.into());
+                }
+                (None, _) => warnings.push((name.clone(), format!("the module of role {name} is gone"))),
             }
         }
         for (name, message) in warnings {
