@@ -1,4 +1,6 @@
 //! Programs that prove and measure `graceful`. Not published. What they are built on is the public interface of
-//! the testkit, so that whoever uses it can do the same with modules of their own.
+//! the testkit and of the host, so that whoever uses it can do the same with modules of their own.
 
+pub mod http;
+pub mod storm;
 pub mod subjects;

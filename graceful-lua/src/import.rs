@@ -1,19 +1,16 @@
-//! `require`: resolves against the live world as the asking module sees it, loads what is not loaded yet, and
-//! shows modules of other languages as tables.
+//! `require`: resolves against the live world as the asking module sees it, and loads what is not loaded yet.
 
 use std::sync::Arc;
 
 use graceful_core::error::ScriptErrorKind;
-use graceful_core::{
-    Export, Instance, Name, OnBusy, Place, ReloadOptions, Resolved, ScriptError, World, dispatch,
-};
-use mlua::{Function, Lua, MultiValue, Table, UserData, UserDataRef, Value};
+use graceful_core::{Name, OnBusy, Place, ReloadOptions, Resolved, ScriptError, World};
+use mlua::{Function, Lua, Table, UserDataRef, Value};
 
 use crate::builtin::{self, FIXED};
+use crate::foreign::Foreign;
 use crate::ground::coroutine;
 use crate::passage;
 use crate::record::{Identity, Record};
-use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
 
 const SETTLED: u8 = 1;
@@ -27,9 +24,7 @@ pub(crate) struct Imports {
     /// What the VM had loaded before it was given to us, by name.
     presets: Table,
     preload: Option<Table>,
-    /// Modules of other languages as tables, by name and generation, while anybody has them.
-    foreign: Table,
-    export: Function,
+    pub(crate) foreign: Foreign,
 }
 
 impl Imports {
@@ -46,10 +41,6 @@ impl Imports {
         })?;
         let chunk = lua.load(include_str!("lua/require.lua")).set_name("=graceful");
         let make = chunk.call((resolve, wait, &isyieldable, passage::knows(lua)?, turn))?;
-        let foreign = lua.create_table()?;
-        let weak = lua.create_table()?;
-        weak.raw_set("__mode", "v")?;
-        foreign.set_metatable(Some(weak))?;
         let package: Option<Table> = globals.raw_get("package")?;
         let presets = lua.create_table()?;
         let loaded =
@@ -61,7 +52,7 @@ impl Imports {
             }
         }
         let preload = package.map(|package| package.raw_get("preload")).transpose()?.flatten();
-        Ok(Self { make, presets, preload, foreign, export: export(lua, isyieldable)? })
+        Ok(Self { make, presets, preload, foreign: Foreign::new(lua, isyieldable)? })
     }
 
     /// Makes the Lua side of `record`, with the state of the record `previous` and, if it is run `again`, its top
@@ -103,27 +94,6 @@ impl Imports {
         };
         self.presets.raw_set(name, &value)?;
         Ok(Some(value))
-    }
-
-    /// A module of another language as a table: its functions, and copies of its values.
-    pub(crate) fn foreign(&self, vm: &Arc<Vm>, instance: &Arc<Instance>) -> mlua::Result<Value> {
-        let key = format!("{}@{}", instance.name, instance.born);
-        if let Some(table) = self.foreign.raw_get::<Option<Table>>(key.as_str())? {
-            return Ok(Value::Table(table));
-        }
-        let module = instance.module().ok_or_else(|| mlua::Error::runtime("the module is not loaded"))?;
-        let table = vm.lua.create_table()?;
-        let callee =
-            vm.lua.create_userdata(Foreign { vm: Arc::downgrade(vm), instance: instance.clone() })?;
-        for (name, export) in &module.manifest().exports {
-            let value = match export {
-                Export::Function => self.export.call((&callee, name.as_str()))?,
-                Export::Value(value) => to_lua(&vm.lua, value)?,
-            };
-            table.raw_set(name.as_str(), value)?;
-        }
-        self.foreign.raw_set(key, &table)?;
-        Ok(Value::Table(table))
     }
 }
 
@@ -247,50 +217,4 @@ pub(crate) fn place(lua: &Lua) -> Option<Place> {
         }
     }
     None
-}
-
-/// A module of another language, held by the functions that call it.
-struct Foreign {
-    vm: std::sync::Weak<Vm>,
-    instance: Arc<Instance>,
-}
-
-impl UserData for Foreign {}
-
-/// Makes the Lua function behind one export: it waits where its caller can, else it blocks.
-fn export(lua: &Lua, isyieldable: Function) -> mlua::Result<Function> {
-    type Args = (UserDataRef<Foreign>, String, MultiValue);
-    let call = lua.create_async_function(|lua, (callee, name, args): Args| {
-        let taken = callee.take(args);
-        async move {
-            let (world, instance, args) = taken?;
-            let value =
-                dispatch::call(&world, &instance, &name, args).await.map_err(mlua::Error::external)?;
-            to_lua(&lua, &value)
-        }
-    })?;
-    let call_blocking = lua.create_function(|lua, (callee, name, args): Args| {
-        let (world, instance, args) = callee.take(args)?;
-        let value = dispatch::call_blocking(&world, &instance, &name, args).map_err(mlua::Error::external)?;
-        to_lua(lua, &value)
-    })?;
-    let chunk = lua.load(
-        "local call, call_blocking, isyieldable = ...
-        return function(callee, name)
-            return function(...)
-                if isyieldable() then return call(callee, name, ...) end
-                return call_blocking(callee, name, ...)
-            end
-        end",
-    );
-    chunk.set_name("=graceful").call((call, call_blocking, isyieldable))
-}
-
-impl Foreign {
-    fn take(&self, args: MultiValue) -> mlua::Result<(Arc<World>, Arc<Instance>, Vec<graceful_core::Value>)> {
-        let world = self.vm.upgrade().and_then(|vm| vm.world());
-        let world = world.ok_or_else(|| mlua::Error::external(graceful_core::CallError::Stopped))?;
-        let args: Result<Vec<_>, String> = args.iter().map(from_lua).collect();
-        Ok((world, self.instance.clone(), args.map_err(mlua::Error::runtime)?))
-    }
 }

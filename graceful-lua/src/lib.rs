@@ -31,6 +31,7 @@ mod vm;
 mod patience;
 mod ground;
 // what scripts see
+mod foreign;
 mod import;
 mod callback;
 mod caller;

@@ -154,7 +154,7 @@ impl Vm {
     pub(crate) fn exports(self: &Arc<Self>, instance: &Arc<Instance>) -> mlua::Result<Value> {
         match self.own(instance) {
             Some(id) => self.table(id)?.raw_get("exports"),
-            None => self.imports.foreign(self, instance),
+            None => self.imports.foreign.table(self, instance),
         }
     }
 

@@ -15,7 +15,7 @@
 
 pub mod op;
 pub mod script;
-mod random;
+pub mod random;
 pub mod clock;
 pub mod sources;
 pub mod trace;

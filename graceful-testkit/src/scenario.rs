@@ -57,7 +57,7 @@ impl App {
 
     /// The same on a given clock.
     pub fn on<S: Subject>(time: Time) -> AppBuilder {
-        AppBuilder::new::<S>(time)
+        AppBuilder::new::<S>(time, None)
     }
 
     /// Writes the source of a module, new or changed.

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use graceful_core::{Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
+use graceful_core::{Backend, Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
 
 use super::{App, OTHER, Write};
 use crate::clock::Time;
 use crate::fake::FakeBackend;
+use crate::faults::{Faults, Faulty};
 use crate::script::Script;
 use crate::sources::MemorySources;
 use crate::subject::{Shelf, Subject};
@@ -25,11 +26,17 @@ pub struct AppBuilder {
 }
 
 impl AppBuilder {
-    pub(super) fn new<S: Subject>(time: Time) -> Self {
+    pub(crate) fn new<S: Subject>(time: Time, faults: Option<Arc<Faults>>) -> Self {
         let (sources, trace) = (MemorySources::new(), Trace::new());
+        let around = |backend: Arc<dyn Backend>| -> Arc<dyn Backend> {
+            match &faults {
+                Some(faults) => Faulty::new(backend, faults.clone()),
+                None => backend,
+            }
+        };
         let engine = Engine::builder(time.clock())
-            .backend(S::backend())
-            .backend(FakeBackend::named(OTHER))
+            .backend(around(S::backend()))
+            .backend(around(FakeBackend::named(OTHER)))
             .sources(sources.clone())
             .observer(trace.clone())
             .native(PROBE, &[], trace.probe());

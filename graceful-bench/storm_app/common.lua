@@ -1,0 +1,3 @@
+-- What both roles require.
+@TOP@
+return { tag = function() return @TAG@ end }

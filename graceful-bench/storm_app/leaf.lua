@@ -1,0 +1,3 @@
+-- What everybody ends at.
+@TOP@
+return { tag = function() return @TAG@ end }
