@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::crew::{Member, Stopped};
 use crate::gate::Generation;
 use crate::generation::{Instance, World};
-use crate::graph::Edge;
 use crate::role::{Callback, Operation, RoleError, RoleInfo};
 use crate::role_set::RoleSet;
 use crate::source::Name;
@@ -238,10 +237,7 @@ impl Transaction {
         if let Some(next) = self.roles.next.take() {
             let mut graph = self.world.graph.lock().unwrap();
             for role in next.all() {
-                for module in &role.dependencies {
-                    let edge = Edge { place: None, deferred: true, dynamic: false };
-                    graph.add(&role.module, module, edge);
-                }
+                graph.add_role(&role.module, &role.dependencies);
             }
             drop(graph);
             let before = live_at(&self.world, self.base);

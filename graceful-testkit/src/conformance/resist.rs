@@ -159,7 +159,7 @@ pub fn sm_05_a_permanent_role_whose_source_is_gone_is_an_error<S: Subject>() {
 
 /// SM-04: what failed was put back as it was: there is nothing to reload, and the failure is over.
 pub fn sm_04_a_failure_is_over_when_nothing_is_left_to_reload<S: Subject>() {
-    needs!(S: hooks);
+    needs!(S: hooks, texts);
     let app = App::of::<S>().module(role("web", &[])).start();
     must_cfg(&app, &["web"]);
     apply(&app, &["web"]).unwrap();
