@@ -62,7 +62,7 @@ fn scope_05_a_thousand_reloads_of_fifty_modules_leave_nothing_behind() {
     let (last, process_last) = (used(), Endurance::process_memory());
     println!("the VM: {memory} and {last} bytes; the process: {process:?} and {process_last:?}");
     // What was dropped last waits in the VM for the next reload, or until so much lies about that it is tidied up.
-    let mut flat = |last| grown(memory, last) < 2.0;
+    let flat = |last| grown(memory, last) < 2.0;
     let again = |app: &mut Endurance| {
         lua.load("for n = 1, 100 do local _ = ('x'):rep(65536) .. n end").exec().unwrap();
         app.reloads(1);

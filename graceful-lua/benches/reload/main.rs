@@ -21,7 +21,8 @@ fn all(criterion: &mut Criterion) {
     let floor = Floor::new(&app.graph, &all);
     let mut group = criterion.benchmark_group("all of 1,000 modules");
     group.sample_size(20);
-    group.bench_function("naive: clear package.loaded and require", |bench| bench.iter(|| naive.reload(&all)));
+    group
+        .bench_function("naive: clear package.loaded and require", |bench| bench.iter(|| naive.reload(&all)));
     group.bench_function("floor: bytecode loaded and run", |bench| {
         bench.iter_custom(|times| (0..times).map(|_| floor.time()).sum());
     });

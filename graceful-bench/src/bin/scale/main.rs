@@ -4,6 +4,7 @@
 
 mod calls;
 mod endurance;
+mod http;
 mod lua;
 mod measure;
 mod plan;
@@ -43,7 +44,7 @@ struct Args {
 
 type Part = (&'static str, fn(&Size, &mut Table));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("all", lua::all),
     ("stall", stall::stall),
     ("leaf", lua::leaf),
@@ -51,6 +52,7 @@ const PARTS: [Part; 8] = [
     ("state", state::state),
     ("rhai", rhai::rhai),
     ("plan", plan::plan),
+    ("http", http::http),
     ("endurance", endurance::endurance),
 ];
 

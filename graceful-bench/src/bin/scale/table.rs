@@ -56,6 +56,11 @@ impl Row {
         Self { target: Some(target), best: Best::High, ..self }
     }
 
+    /// More of it is better.
+    pub fn best_high(self) -> Self {
+        Self { best: Best::High, ..self }
+    }
+
     fn verdict(&self) -> &'static str {
         match (self.target, self.best) {
             (None, _) => "",
