@@ -1,5 +1,6 @@
 //! Fails a reload at each of its steps, for every graph of a few modules and for random ones.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -8,7 +9,7 @@ use graceful_core::Limits;
 use graceful_testkit::faults::Way;
 use graceful_testkit::sweep::graphs::{Cast, Edit, Graph};
 use graceful_testkit::sweep::{Sweep, Swept};
-use graceful_testkit::{ClockKind, FakeSubject, Subject};
+use graceful_testkit::{Capabilities, ClockKind, Dialect, FakeSubject, Subject};
 
 /// How many things that stay wrong are shown.
 const SHOWN: usize = 3;
@@ -44,6 +45,21 @@ struct Args {
     /// Code that loops and takes memory, in every graph up to so many modules: each takes real time.
     #[arg(long, default_value_t = 2)]
     loops: usize,
+}
+
+/// Rhai without tasks: they are threads, which take real time on a clock that stands still.
+struct Alone;
+
+impl Subject for Alone {
+    fn backend() -> Arc<dyn graceful_core::Backend> {
+        Rhai::backend()
+    }
+    fn dialect() -> &'static dyn Dialect {
+        Rhai::dialect()
+    }
+    fn capabilities() -> Capabilities {
+        Capabilities { tasks: false, handover: false, ..Rhai::capabilities() }
+    }
 }
 
 #[derive(Default)]
@@ -145,7 +161,7 @@ fn main() -> std::process::ExitCode {
     let total = match args.backend {
         Backend::Fake => all::<FakeSubject>(&args),
         Backend::Lua => all::<Lua>(&args),
-        Backend::Rhai => all::<Rhai>(&args),
+        Backend::Rhai => all::<Alone>(&args),
     };
     let violations = total.swept.violations.len();
     println!("{} graphs, {} faults, {violations} violations", total.graphs, total.swept.faults);
