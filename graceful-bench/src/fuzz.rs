@@ -15,8 +15,10 @@ pub struct Reader {
     /// Its name.
     pub name: &'static str,
     fuzz: Fuzz,
-    read: Box<dyn Fn(&[u8])>,
+    read: Read,
 }
+
+type Read = Box<dyn Fn(&[u8])>;
 
 impl Reader {
     fn new(name: &'static str, corpus: &[&str], read: impl Fn(&[u8]) + 'static) -> Self {

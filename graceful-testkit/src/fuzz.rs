@@ -197,9 +197,12 @@ fn put(text: &mut Vec<u8>, at: usize, piece: &[u8]) {
     text.splice(at..at, piece.iter().copied());
 }
 
+/// Since when, and what.
+type Reading = (Instant, Vec<u8>);
+
 /// Ends the process, with the input, if one hangs.
 struct Watch {
-    current: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    current: Arc<Mutex<Option<Reading>>>,
     ended: Arc<AtomicBool>,
 }
 
