@@ -178,7 +178,9 @@ pub mod requests {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let mut options = HostOptions::default();
         options.admin = Some(socket.clone());
+        let entered = runtime.enter();
         let host = Host::open(folder.path(), options).expect("an app");
+        drop(entered);
         let running = runtime.block_on(host.start()).expect("it starts");
         let panicked = Arc::new(AtomicBool::new(false));
         let (told, shown) = (panicked.clone(), std::panic::take_hook());
