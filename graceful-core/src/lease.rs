@@ -212,10 +212,8 @@ impl Lease {
     /// Makes this the thread's current lease until the guard drops.
     pub fn enter(&self) -> Entered {
         LEASED.with(|leased| leased.set(true));
-        Entered {
-            previous: CURRENT.with(|current| current.replace(Some(self.clone()))),
-            _not_send: std::marker::PhantomData,
-        }
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        Entered { previous, _not_send: std::marker::PhantomData }
     }
 
     /// Runs `future` under this lease; the lease ends with the future.
