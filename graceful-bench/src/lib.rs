@@ -4,3 +4,4 @@
 pub mod http;
 pub mod storm;
 pub mod subjects;
+pub mod fuzz;
