@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
     let mut simulation = match args.backend {
         Backend::Fake => Simulation::of::<FakeSubject>(),
-        Backend::Lua => Simulation::of::<subjects::Lua>(),
+        Backend::Lua => Simulation::of::<subjects::SteadyLua>(),
         Backend::Rhai => Simulation::of::<subjects::Rhai>().without_waiting(),
     };
     if let Some(steps) = args.steps {

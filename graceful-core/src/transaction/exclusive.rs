@@ -16,6 +16,7 @@ use crate::journal::Entry;
 use crate::lifecycle::{Hook, HookError};
 use crate::manifest::CheckpointMode;
 use crate::module::Module;
+use crate::planted::{Bug, is_planted};
 use crate::report::DrainPolicy;
 use crate::source::Name;
 
@@ -56,7 +57,7 @@ impl Transaction {
         loop {
             let listener = self.world.gate.listen();
             let busy = self.world.gate.busy(&self.gated, kinds);
-            if busy.is_empty() {
+            if busy.is_empty() || is_planted(Bug::DrainDoesNotWait) {
                 return Ok(cancelled);
             }
             let mut left = self.deadline.saturating_sub(self.world.clock.now());
@@ -87,7 +88,7 @@ impl Transaction {
             .filter_map(|name| Some(self.pair(name)?.0))
             .collect();
         // Every copy before the first hook, which may change the state of another module by calling it.
-        for old in &hooked {
+        for old in hooked.iter().filter(|_| !is_planted(Bug::LateCheckpoint)) {
             self.checkpoint(&old.name, old).await?;
         }
         for old in hooked {
@@ -97,6 +98,9 @@ impl Transaction {
                 if let Err(failure) = self.hook(&old, Hook::BeforeReload, self.base).await {
                     self.forgive(&old, failure).await?;
                 }
+            }
+            if is_planted(Bug::LateCheckpoint) {
+                self.checkpoint(&old.name, &old).await?;
             }
         }
         self.stop_roles().await
@@ -161,7 +165,7 @@ impl Transaction {
             let new = self.world.instance_at(&name, generation).expect("it was staged");
             let Some(module) = new.module().filter(|module| module.manifest().registered) else { continue };
             let hooks = module.manifest().hooks;
-            let first = !new.initialised.swap(true, Ordering::AcqRel);
+            let first = !new.initialised.swap(true, Ordering::AcqRel) || is_planted(Bug::InitAtReload);
             if first && self.base != Generation::default() {
                 self.journal.entries.push(Entry::Initialised { new: new.clone(), done: false });
                 if hooks.init {
