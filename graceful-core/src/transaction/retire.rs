@@ -9,9 +9,11 @@ use futures_util::future::select;
 
 use super::Transaction;
 use crate::event::EventKind;
+use crate::gate::LeaseKind;
 use crate::generation::Instance;
 use crate::hook::{HookRun, bounded};
-use crate::lifecycle::Hook;
+use crate::lease::Lease;
+use crate::lifecycle::{Hook, HookResult};
 use crate::planted::{Bug, is_planted};
 use crate::scope::Resource;
 use crate::source::Name;
@@ -91,7 +93,8 @@ async fn outlast_calls(tx: &mut Transaction, old: &Arc<Instance>) {
         }
         if left.is_zero() {
             let held = holders.join(", ");
-            return tx.warn(Some(old.name.clone()), format!("finalize of {} does not wait for {held}", old.name));
+            return tx
+                .warn(Some(old.name.clone()), format!("finalize of {} does not wait for {held}", old.name));
         }
         select(listener, world.clock.sleep(left)).await;
     }
@@ -107,10 +110,13 @@ async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
             let _ = resource.release().await;
         }
         let began = tx.world.clock.now();
-        let error =
-            bounded(&tx.world, budget, tx.world.watch.over(&old.name, "release", budget, resource.release()))
-                .await
-                .err();
+        let error = bounded(
+            &tx.world,
+            budget,
+            tx.world.watch.over(&old.name, "release", budget, released(tx, old, &resource)),
+        )
+        .await
+        .err();
         let (kind, key) = (resource.kind().to_owned(), resource.key());
         if let Some(error) = &error {
             tx.warn(
@@ -123,6 +129,12 @@ async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
         let took = tx.world.clock.now().saturating_sub(began);
         tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, took, error });
     }
+}
+
+/// Lets go of it under a lease: at a shutdown nobody else is let in any more.
+async fn released(tx: &Transaction, old: &Instance, resource: &Arc<dyn Resource>) -> HookResult {
+    let lease = Lease::open_at(&tx.world.gate, &old.name, LeaseKind::Hook, tx.base, None);
+    lease.scope(resource.release()).await.unwrap_or_else(|gone| Err(gone.to_string().into()))
 }
 
 /// What would not end keeps its generation in memory, and is named as what holds it.

@@ -22,7 +22,11 @@ impl Play<'_> {
         let live = self.app.engine().world().gate.live().0;
         self.next += 1;
         let id = self.next;
-        let word = format!("{function:?}").to_lowercase();
+        let word = match function {
+            // Some languages keep the other word to themselves.
+            Function::Spawn => "begin".to_owned(),
+            function => format!("{function:?}").to_lowercase(),
+        };
         let handle = self.app.engine().handle(name(module).as_str(), word.as_str());
         let args = match function {
             Function::Hit => vec![Value::Map([("id".to_owned(), id.into())].into())],

@@ -24,7 +24,7 @@ pub(super) fn script(at: usize, part: &Part, shape: &Shape, tag: &str, range: Ra
     let me = name(at);
     // Who waits for it may not be able to let others run meanwhile.
     let range = Range { tasks: range.tasks || part.other, ..range };
-    let mut script = Script::new(&me).comment(tag).version(&format!("{}.0.0", shape.form));
+    let mut script = Script::new(&me).comment(tag).version(&format!("{}.0.0", shape.form)).requires(LIVES);
     for module in &shape.requires {
         script = script.requires(&name(*module));
     }
@@ -67,7 +67,7 @@ fn top(at: usize, shape: &Shape, tag: &str, range: Range) -> Vec<Op> {
 fn init(at: usize, part: &Part, shape: &Shape, range: Range) -> Vec<Op> {
     let mut init = vec![
         set("life", call(LIVES, "next")),
-        told(["init".into(), name(at).into(), state("life")]),
+        told(["init".into(), name(at).into(), state("life"), (shape.form as i64).into()]),
         set("hits", 0),
         set("hooks", 0),
         set("ticks", 0),
@@ -109,22 +109,24 @@ fn functions(script: Script, at: usize, part: &Part, shape: &Shape, tag: &str, r
         .function("look", [ret(list(look))])
         .function("deploy", if range.waits { vec![sleep(50), Op::Reload, ret(tag)] } else { vec![ret(tag)] })
         .function("order", order)
-        .function("spawn", spawned)
+        .function("begin", spawned)
         .function("cancel", cancelled)
 }
 
 fn migrations(mut script: Script, shape: &Shape) -> Script {
-    let end = |to: u64| {
-        let thrown = (shape.wrong == Wrong::Step).then(|| throw("wrong in a step"));
-        [set("form", to as i64)].into_iter().chain(thrown)
-    };
+    // The way back stays right, for live code that is wrong there cannot be replaced at all.
+    let thrown = (shape.wrong == Wrong::Step).then(|| throw("wrong in a step"));
     for form in 1..3 {
         let (from, to) = (format!("{form}.0.0"), format!("{}.0.0", form + 1));
         if shape.wrong != Wrong::NoStep || form == 1 {
-            script = script.up(from.as_str(), to.as_str(), end(form + 1));
+            script = script.up(
+                from.as_str(),
+                to.as_str(),
+                [set("form", form as i64 + 1)].into_iter().chain(thrown.clone()),
+            );
         }
         if shape.wrong != Wrong::NoStep {
-            script = script.down(from.as_str(), to.as_str(), end(form));
+            script = script.down(from.as_str(), to.as_str(), [set("form", form as i64)]);
         }
     }
     script

@@ -76,7 +76,9 @@ impl Play<'_> {
         if !how.told && !how.roles && refused.into_iter().any(|(_, text)| fatal(text)) {
             return Some(false);
         }
-        let stale = |role: &(RoleShape, String), at: usize| live.get(&role_name(at)).is_some_and(|tag| *tag != role.1);
+        let stale = |role: &(RoleShape, String), at: usize| {
+            live.get(&role_name(at)).is_some_and(|tag| *tag != role.1)
+        };
         let roles_change = desk.roles.iter().enumerate().any(|(at, role)| stale(role, at));
         let instance = self.app.engine().roles();
         let configured = instance.config().is_some();
