@@ -9,13 +9,10 @@ use futures_util::future::select;
 
 use super::Transaction;
 use crate::event::EventKind;
-use crate::gate::LeaseKind;
 use crate::generation::Instance;
-use crate::hook::{HookRun, bounded};
-use crate::lease::Lease;
-use crate::lifecycle::{Hook, HookResult};
+use crate::hook::{HookRun, release};
+use crate::lifecycle::Hook;
 use crate::planted::{Bug, is_planted};
-use crate::scope::Resource;
 use crate::source::Name;
 
 pub(crate) async fn retire(tx: &mut Transaction) {
@@ -32,7 +29,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
             None if is_planted(Bug::RemovedNotFinalized) => {}
             None => finalize(tx, &old).await,
         }
-        release(tx, &old).await;
+        release_all(tx, &old).await;
     }
     let released: BTreeSet<Name> = tx.changes().plan.unload.iter().cloned().collect();
     tx.plan = tx.changes.take().map(|changes| changes.plan);
@@ -100,8 +97,8 @@ async fn outlast_calls(tx: &mut Transaction, old: &Arc<Instance>) {
     }
 }
 
-async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
-    let budget = tx.engine.limits.retire;
+async fn release_all(tx: &mut Transaction, old: &Arc<Instance>) {
+    let (world, budget) = (tx.world.clone(), tx.engine.limits.retire);
     for resource in old.scope.close() {
         if is_planted(Bug::TaskKept) && resource.kind() == "task" {
             continue;
@@ -109,38 +106,7 @@ async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
         if is_planted(Bug::ReleasedTwice) {
             let _ = resource.release().await;
         }
-        let began = tx.world.clock.now();
-        let error = bounded(
-            &tx.world,
-            budget,
-            tx.world.watch.over(&old.name, "release", budget, released(tx, old, &resource)),
-        )
-        .await
-        .err();
-        let (kind, key) = (resource.kind().to_owned(), resource.key());
-        if let Some(error) = &error {
-            tx.warn(
-                Some(old.name.clone()),
-                format!("{kind} {key} of {} was not released: {error}", old.name),
-            );
-            keep_if_alive(old, resource);
-        }
-        let error = error.map(|error| error.message);
-        let took = tx.world.clock.now().saturating_sub(began);
-        tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, took, error });
-    }
-}
-
-/// Lets go of it under a lease: at a shutdown nobody else is let in any more.
-async fn released(tx: &Transaction, old: &Instance, resource: &Arc<dyn Resource>) -> HookResult {
-    let lease = Lease::open_at(&tx.world.gate, &old.name, LeaseKind::Hook, tx.base, None);
-    lease.scope(resource.release()).await.unwrap_or_else(|gone| Err(gone.to_string().into()))
-}
-
-/// What would not end keeps its generation in memory, and is named as what holds it.
-fn keep_if_alive(old: &Arc<Instance>, resource: Arc<dyn Resource>) {
-    if !resource.is_done() {
-        old.scope.adopt(resource);
+        release(&world, old, resource, budget, |warning| tx.warn(Some(old.name.clone()), warning)).await;
     }
 }
 
