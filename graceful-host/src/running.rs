@@ -67,12 +67,14 @@ impl Host {
         let failed =
             |error: std::io::Error| HostError::Setting(format!("cannot look out for stuck code: {error}"));
         watchman::begin(self).map_err(failed)?;
+        self.0.history.begin();
         let first = self.reload(Cause::Start, ReloadOptions::default()).await;
         if let (Err(failure), false) = (&first, options.dev) {
             if self.engine().status().generation > 0 {
                 // The modules are live, and the roles are not to be.
                 self.shutdown(ShutdownOptions::default()).await;
             }
+            self.0.history.end(false);
             return Err(HostError::Start(Box::new(failure.clone())));
         }
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
@@ -202,6 +204,7 @@ impl Running {
             }
         }
         clean &= ending::told(&host, host.shutdown(options)).await.is_clean();
+        host.0.history.end(clean);
         self.over.cancel();
         for serving in [self.admin_site, self.metrics_site].into_iter().flatten() {
             clean &=
