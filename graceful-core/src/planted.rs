@@ -18,6 +18,18 @@ pub enum Bug {
     EarlyCommit,
 }
 
+impl Bug {
+    /// Every one.
+    pub const ALL: [Bug; 6] = [
+        Bug::RollbackOrder,
+        Bug::ShallowDependents,
+        Bug::StateNotRestored,
+        Bug::GlobalVisible,
+        Bug::MigrationKept,
+        Bug::EarlyCommit,
+    ];
+}
+
 /// Whether `bug` is planted in this process.
 #[cfg(not(feature = "planted"))]
 pub const fn is_planted(_: Bug) -> bool {

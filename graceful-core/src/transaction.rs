@@ -231,6 +231,7 @@ impl Transaction {
 
     /// Everything that was done is undone, in reverse, going on past errors.
     async fn undo(&mut self) -> Undone {
+        self.end_stopping().await;
         self.note_initialised();
         let (world, budget) = (self.world.clone(), self.engine.limits.hook);
         let mut undone = self.journal.undo(&world, self.base, budget).await;

@@ -1,19 +1,26 @@
-//! Faults on demand: a backend whose n-th stage, checkpoint, restore, hook or migration fails.
+//! Faults on demand: a backend whose n-th compile, stage, checkpoint, restore, hook or migration fails, in any way.
 
-use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Weak};
+mod backend;
+mod hooks;
 
-use async_trait::async_trait;
-use graceful_core::lifecycle::HookResult;
-use graceful_core::{
-    Backend, CallError, Checkpoint, Compiled, Control, Draft, Hook, HookCx, HookError, Lifecycle, Manifest,
-    MigrationCx, Module, Name, ScriptError, Source, StageCx, Txn, TxnCx, Value, World,
-};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::pending;
+use graceful_core::Name;
+use tokio::sync::oneshot;
+
+use crate::dialect::Dialect;
+use crate::op::Op;
+use crate::script::Script;
+
+pub use backend::Faulty;
 
 /// Where a fault can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Point {
+    /// A source is parsed.
+    Compile,
     /// A module is staged.
     Stage,
     /// A state is copied.
@@ -22,14 +29,19 @@ pub enum Point {
     Restore,
     /// A hook runs, after it did its work.
     Hook(&'static str),
+    /// A state is copied for its migrations.
+    Draft,
     /// A step of a migration runs, after it did its work.
     Migration,
     /// A migrated state is about to be poured in.
     Pour,
+    /// A callback of a role runs, after it did its work.
+    Callback(&'static str),
 }
 
-/// Every point there is.
-pub const POINTS: [Point; 10] = [
+/// Every point of modules that are no roles.
+pub const POINTS: [Point; 12] = [
+    Point::Compile,
     Point::Stage,
     Point::Checkpoint,
     Point::Restore,
@@ -38,15 +50,81 @@ pub const POINTS: [Point; 10] = [
     Point::Hook("after_reload"),
     Point::Hook("rollback"),
     Point::Hook("finalize"),
+    Point::Draft,
     Point::Migration,
     Point::Pour,
 ];
 
-/// Which faults are to come, and how often each point was passed.
+/// How it fails there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// With an error.
+    Error,
+    /// With a panic.
+    Panic,
+    /// It never returns.
+    Hang,
+    /// It loops for ever without giving its thread back.
+    Spin,
+    /// It takes memory for ever.
+    Memory,
+    /// Whoever waits for the reload goes away in this moment; nothing fails.
+    Drop,
+}
+
+impl Point {
+    /// Whether it can fail in this `way`. Parsing and pouring are plain calls that end in a result; only code of
+    /// modules can loop and take memory.
+    pub fn can(self, way: Way) -> bool {
+        match way {
+            Way::Error | Way::Drop => true,
+            Way::Panic | Way::Hang => !matches!(self, Point::Compile | Point::Pour),
+            Way::Spin | Way::Memory => {
+                matches!(self, Point::Stage | Point::Hook(_) | Point::Migration | Point::Callback(_))
+            }
+        }
+    }
+}
+
+/// A point that was passed, and in which module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The point.
+    pub point: Point,
+    /// The module.
+    pub module: Name,
+}
+
+impl std::fmt::Display for Passed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.point {
+            Point::Hook(name) | Point::Callback(name) => write!(f, "{name} of {}", self.module),
+            point => write!(f, "{point:?} of {}", self.module),
+        }
+    }
+}
+
+/// The exports by which a module of the test loops for ever and takes memory for ever.
+const SPIN: &str = "fault_spin";
+const HOG: &str = "fault_hog";
+
+#[derive(Default)]
+struct Inner {
+    armed: BTreeMap<Point, u64>,
+    passed: BTreeMap<Point, u64>,
+    planned: BTreeMap<usize, Way>,
+    come: usize,
+    log: Vec<Passed>,
+    dropper: Option<oneshot::Sender<()>>,
+    scripts: BTreeMap<String, (Script, &'static dyn Dialect)>,
+}
+
+/// Which faults are to come, and which points were passed.
 #[derive(Default)]
 pub struct Faults {
-    armed: Mutex<BTreeMap<Point, u64>>,
-    passed: Mutex<BTreeMap<Point, u64>>,
+    inner: Mutex<Inner>,
+    /// Modules of the test get exports to loop and take memory with.
+    spoils: bool,
 }
 
 impl Faults {
@@ -55,183 +133,140 @@ impl Faults {
         Arc::default()
     }
 
-    /// Fails the `nth` time from now that `point` is passed, the next time being 1.
+    /// None yet, [`Way::Spin`] and [`Way::Memory`] among them: every [`Script`] gets two exports for that.
+    pub(crate) fn spoiling(spoils: bool) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::default(), spoils })
+    }
+
+    /// Fails with an error the `nth` time from now that `point` is passed, the next time being 1.
     pub fn arm(&self, point: Point, nth: u64) {
-        self.armed.lock().unwrap().insert(point, nth);
+        self.lock().armed.insert(point, nth);
+    }
+
+    /// From now on counts points from 0, whatever and in whichever module they are, and fails at those in `planned`.
+    pub fn plan(&self, planned: impl IntoIterator<Item = (usize, Way)>) {
+        self.clear();
+        self.lock().planned = planned.into_iter().collect();
     }
 
     /// Takes every fault back and counts from 0 again.
     pub fn clear(&self) {
-        self.armed.lock().unwrap().clear();
-        self.passed.lock().unwrap().clear();
+        let mut inner = self.lock();
+        (inner.armed, inner.passed, inner.planned, inner.log) = Default::default();
+        (inner.come, inner.dropper) = (0, None);
     }
 
     /// How often `point` was passed.
     pub fn passed(&self, point: Point) -> u64 {
-        self.passed.lock().unwrap().get(&point).copied().unwrap_or_default()
+        self.lock().passed.get(&point).copied().unwrap_or_default()
     }
 
-    /// Whether every fault that was armed has come.
+    /// Every point that was passed, in order.
+    pub fn log(&self) -> Vec<Passed> {
+        self.lock().log.clone()
+    }
+
+    /// Whether every fault has come.
     pub fn have_come(&self) -> bool {
-        self.armed.lock().unwrap().values().all(|left| *left == 0)
+        let inner = self.lock();
+        inner.armed.values().all(|left| *left == 0) && inner.come == inner.planned.len()
     }
 
-    fn pass(&self, point: Point) -> Result<(), String> {
-        *self.passed.lock().unwrap().entry(point).or_default() += 1;
-        match self.armed.lock().unwrap().get_mut(&point) {
-            Some(left) if *left > 0 => *left -= 1,
-            _ => return Ok(()),
+    /// Is told at [`Way::Drop`].
+    pub(crate) fn dropped(&self) -> oneshot::Receiver<()> {
+        let (sender, dropped) = oneshot::channel();
+        self.lock().dropper = Some(sender);
+        dropped
+    }
+
+    /// A script of the test as it is written, with what some faults need.
+    pub(crate) fn prepared(&self, mut script: Script, dialect: &'static dyn Dialect) -> Script {
+        if self.spoils {
+            script = script.function(SPIN, [Op::Spin]).function(HOG, [Op::Hog]);
+            self.lock().scripts.insert(script.name.clone(), (script.clone(), dialect));
         }
-        let come = self.armed.lock().unwrap().get(&point) == Some(&0);
-        if come { Err(format!("a fault at {point:?}")) } else { Ok(()) }
+        script
+    }
+
+    /// The text of `module` with a top level that ends with `op`.
+    fn spoiled(&self, module: &str, op: Op) -> Option<String> {
+        let (script, dialect) = self.lock().scripts.get(module).cloned()?;
+        Some(dialect.render(&script.top([op])))
+    }
+
+    /// Counts a point, and says whether a fault comes there.
+    fn pass(&self, point: Point, module: &Name) -> Option<Way> {
+        let inner = &mut *self.lock();
+        let at = inner.log.len();
+        inner.log.push(Passed { point, module: module.clone() });
+        *inner.passed.entry(point).or_default() += 1;
+        if let Some(way) = inner.planned.get(&at) {
+            inner.come += 1;
+            return Some(*way);
+        }
+        let left = inner.armed.get_mut(&point).filter(|left| **left > 0)?;
+        *left -= 1;
+        (*left == 0).then_some(Way::Error)
+    }
+
+    /// A point in a plain call.
+    fn meet_now(&self, point: Point, module: &Name) -> Result<(), String> {
+        match self.pass(point, module) {
+            None => Ok(()),
+            Some(Way::Drop) => {
+                self.leave();
+                Ok(())
+            }
+            Some(_) => Err(self.said(point)),
+        }
+    }
+
+    /// A point in code that waits.
+    async fn meet(&self, point: Point, module: &Name) -> Result<(), String> {
+        match self.pass(point, module) {
+            Some(way) => self.strike(way, point).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn strike(&self, way: Way, point: Point) -> Result<(), String> {
+        match way {
+            // Past the hook that prints panics: a sweep has many.
+            Way::Panic => std::panic::resume_unwind(Box::new(self.said(point))),
+            Way::Hang => pending().await,
+            Way::Drop => {
+                self.leave();
+                yield_once().await;
+                Ok(())
+            }
+            Way::Error | Way::Spin | Way::Memory => Err(self.said(point)),
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(dropper) = self.lock().dropper.take() {
+            let _ = dropper.send(());
+        }
+    }
+
+    fn said(&self, point: Point) -> String {
+        format!("a fault at {point:?}")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A backend that fails where [`Faults`] says.
-pub struct Faulty {
-    inner: Arc<dyn Backend>,
-    faults: Arc<Faults>,
-}
-
-impl Faulty {
-    /// `inner`, with faults.
-    pub fn new(inner: Arc<dyn Backend>, faults: Arc<Faults>) -> Arc<Self> {
-        Arc::new(Self { inner, faults })
-    }
-}
-
-impl Backend for Faulty {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn extensions(&self) -> &[&str] {
-        self.inner.extensions()
-    }
-
-    fn attach(&self, world: &Arc<World>, control: Weak<dyn Control>) {
-        self.inner.attach(world, control);
-    }
-
-    fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
-        self.inner.compile(source)
-    }
-
-    fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {
-        Box::new(FaultyTxn { inner: self.inner.begin(cx), faults: self.faults.clone() })
-    }
-}
-
-struct FaultyTxn {
-    inner: Box<dyn Txn>,
-    faults: Arc<Faults>,
-}
-
-#[async_trait]
-impl Txn for FaultyTxn {
-    async fn stage(&self, cx: StageCx) -> Result<Arc<dyn Module>, ScriptError> {
-        let inner = self.inner.stage(cx).await?;
-        self.faults.pass(Point::Stage).map_err(ScriptError::runtime)?;
-        Ok(Arc::new(FaultyModule { inner, faults: self.faults.clone() }))
-    }
-
-    async fn quiesce(&self, modules: &BTreeSet<Name>) {
-        self.inner.quiesce(modules).await;
-    }
-
-    fn commit(&self, swap: &mut dyn FnMut()) {
-        self.inner.commit(swap);
-    }
-
-    fn rollback(&self) {
-        self.inner.rollback();
-    }
-}
-
-struct FaultyModule {
-    inner: Arc<dyn Module>,
-    faults: Arc<Faults>,
-}
-
-impl FaultyModule {
-    fn after(&self, hook: Hook, result: HookResult) -> HookResult {
-        result?;
-        self.faults.pass(Point::Hook(hook.as_str())).map_err(HookError::from)
-    }
-}
-
-#[async_trait]
-impl Lifecycle for FaultyModule {
-    async fn init(&self, cx: &HookCx) -> HookResult {
-        self.after(Hook::Init, self.inner.init(cx).await)
-    }
-    async fn before_reload(&self, cx: &HookCx) -> HookResult {
-        self.after(Hook::BeforeReload, self.inner.before_reload(cx).await)
-    }
-    async fn after_reload(&self, cx: &HookCx) -> HookResult {
-        self.after(Hook::AfterReload, self.inner.after_reload(cx).await)
-    }
-    async fn rollback(&self, cx: &HookCx) -> HookResult {
-        self.after(Hook::Rollback, self.inner.rollback(cx).await)
-    }
-    async fn finalize(&self, cx: &HookCx) -> HookResult {
-        self.after(Hook::Finalize, self.inner.finalize(cx).await)
-    }
-}
-
-#[async_trait]
-impl Module for FaultyModule {
-    fn manifest(&self) -> &Manifest {
-        self.inner.manifest()
-    }
-
-    /// The module inside, so that its backend recognises its own.
-    fn as_any(&self) -> &dyn Any {
-        self.inner.as_any()
-    }
-
-    async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
-        self.inner.call(function, args).await
-    }
-
-    fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
-        self.inner.call_blocking(function, args)
-    }
-
-    async fn checkpoint(&self) -> Result<Checkpoint, HookError> {
-        self.faults.pass(Point::Checkpoint)?;
-        self.inner.checkpoint().await
-    }
-
-    async fn restore(&self, checkpoint: &Checkpoint) -> Result<(), HookError> {
-        self.inner.restore(checkpoint).await?;
-        self.faults.pass(Point::Restore).map_err(HookError::from)
-    }
-
-    fn save(&self) -> Value {
-        self.inner.save()
-    }
-
-    async fn draft(&self, recorded: Option<&Value>) -> Result<Draft, HookError> {
-        self.inner.draft(recorded).await
-    }
-
-    async fn migrate(&self, cx: &MigrationCx, draft: Draft) -> Result<Draft, HookError> {
-        let draft = self.inner.migrate(cx, draft).await?;
-        self.faults.pass(Point::Migration)?;
-        Ok(draft)
-    }
-
-    fn pour(&self, draft: Draft) -> Result<Checkpoint, HookError> {
-        self.faults.pass(Point::Pour)?;
-        self.inner.pour(draft)
-    }
-
-    fn save_draft(&self, draft: &Draft) -> Value {
-        self.inner.save_draft(draft)
-    }
-
-    fn kept(&self, candidates: &BTreeSet<u64>) -> BTreeSet<u64> {
-        self.inner.kept(candidates)
-    }
+/// Lets others run once.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
 }

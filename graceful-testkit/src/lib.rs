@@ -11,7 +11,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! [`faults`] fails any step of a reload on demand, and [`sim`] plays histories drawn from a seed.
+//! [`sweep`](sweep::sweep) fails a reload of any app at each of its steps, [`update_points`](updates::update_points) reloads
+//! at each point where a call can yield, and [`sim`] plays histories drawn from a seed.
 
 pub mod op;
 pub mod script;
@@ -31,6 +32,8 @@ pub mod conformance;
 pub mod planted;
 pub mod sim;
 pub mod endurance;
+pub mod sweep;
+pub mod updates;
 
 pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
 pub use dialect::Dialect;

@@ -14,6 +14,7 @@ use crate::clock::{Pending, Time};
 use crate::dialect::Dialect;
 use crate::digest::digest;
 use crate::fake::Fake;
+use crate::faults::Faults;
 use crate::script::Script;
 use crate::sources::MemorySources;
 use crate::subject::{Shelf, Subject};
@@ -23,17 +24,21 @@ pub use builder::AppBuilder;
 
 /// The name of the second language that every app has: the reference backend once more.
 pub const OTHER: &str = "other";
-const OTHER_DIALECT: Fake = Fake::named(OTHER);
+static OTHER_DIALECT: Fake = Fake::named(OTHER);
 /// How long a test waits for something it expects, by the app's clock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Write = fn(&Script, &Shelf);
+type Change = Arc<dyn Fn(Script) -> Script + Send + Sync>;
 
 /// An app under test. Everything on it waits for what it asks, on the app's own clock.
 pub struct App {
     engine: Engine,
     time: Time,
     write: Write,
+    dialect: &'static dyn Dialect,
+    faults: Option<Arc<Faults>>,
+    change: Option<Change>,
     shelf: Shelf,
     trace: Arc<Trace>,
 }
@@ -57,18 +62,31 @@ impl App {
 
     /// The same on a given clock.
     pub fn on<S: Subject>(time: Time) -> AppBuilder {
-        AppBuilder::new::<S>(time)
+        AppBuilder::new::<S>(time, None)
     }
 
     /// Writes the source of a module, new or changed.
     pub fn edit(&self, script: Script) {
+        let script = self.prepared(script, self.dialect);
         (self.write)(&script, &self.shelf);
     }
 
     /// Writes the source of a module in the second language.
     pub fn edit_other(&self, script: Script) {
+        let script = self.prepared(script, &OTHER_DIALECT);
         let text = OTHER_DIALECT.render(&script);
         self.shelf.sources.put(&script.name, OTHER, OTHER_DIALECT.extension(), text);
+    }
+
+    fn prepared(&self, script: Script, dialect: &'static dyn Dialect) -> Script {
+        let script = match &self.change {
+            Some(change) => change(script),
+            None => script,
+        };
+        match &self.faults {
+            Some(faults) => faults.prepared(script, dialect),
+            None => script,
+        }
     }
 
     /// Takes the source of a module away.

@@ -33,6 +33,11 @@ impl Trace {
         text
     }
 
+    /// The lines from the `from`th on.
+    pub fn since(&self, from: usize) -> Vec<String> {
+        self.lines.lock().unwrap().get(from..).map(<[String]>::to_vec).unwrap_or_default()
+    }
+
     /// What scripts noted, in order.
     pub fn notes(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();

@@ -15,11 +15,13 @@ use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 
 use super::{Engine, Inner, Running};
 use crate::changes::unload_order;
+use crate::error::CallError;
 use crate::event::EventKind;
 use crate::gate::{LeaseKind, LeaseRecord};
 use crate::generation::Instance;
 use crate::hook::{HookRun, bounded};
-use crate::lifecycle::Hook;
+use crate::lease::Lease;
+use crate::lifecycle::{Hook, HookError};
 use crate::role::Operation;
 use crate::scope::Resource;
 use crate::shutdown::{ShutdownOptions, ShutdownReport, Unfinished};
@@ -251,8 +253,15 @@ impl Steps {
         }
         let released = resources.iter().map(|resource| {
             let (world, resource, budget) = (self.engine.world.clone(), resource.clone(), self.budget());
-            let release = async move { bounded(&world, budget, resource.release()).await };
-            self.apart(release.map(|released| released.map_err(|error| error.message)).boxed())
+            // Nobody is let in any more: what a release calls comes in with this.
+            let (gate, live) = (&world.gate, world.gate.live());
+            let lease = Lease::open_at(gate, &instance.name, LeaseKind::Hook, live, None);
+            let release = async move { lease.scope(bounded(&world, budget, resource.release())).await };
+            let told = |released: Result<Result<(), HookError>, CallError>| match released {
+                Ok(released) => released.map_err(|error| error.message),
+                Err(cancelled) => Err(cancelled.to_string()),
+            };
+            self.apart(release.map(told).boxed())
         });
         let began = self.engine.world.clock.now();
         let released = join_all(released).await;

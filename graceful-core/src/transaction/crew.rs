@@ -17,19 +17,33 @@ use crate::value::Value;
 impl Transaction {
     /// Stops what runs old code, dependents first. Failures are reported, and the role is stopped all the same.
     pub(super) async fn stop_roles(&mut self) -> Result<(), Failure> {
-        let crew = self.engine.crew.clone();
         for member in std::mem::take(&mut self.roles.stop) {
             self.wanted()?;
             let budget = self.engine.limits.hook.min(self.left());
-            let (opts, name) = (self.roles.opts.clone(), member.instance.name.clone());
-            let stays = self.staying(&member);
-            let mut warnings = Vec::new();
-            let (stopped, error) = crew.stop(member, &opts, budget, stays, &mut warnings).await;
-            self.roles.stopped.push(stopped);
-            warnings.extend(error.map(|error| error.to_string()));
-            warnings.into_iter().for_each(|message| self.warn(Some(name.clone()), message));
+            let (crew, opts, stays) =
+                (self.engine.crew.clone(), self.roles.opts.clone(), self.staying(&member));
+            let stopping = async move {
+                let mut warnings = Vec::new();
+                let (stopped, error) = crew.stop(member, &opts, budget, stays, &mut warnings).await;
+                warnings.extend(error.map(|error| error.to_string()));
+                (stopped, warnings)
+            };
+            *self.roles.stopping.get_mut().unwrap() = Some(Box::pin(stopping));
+            self.end_stopping().await;
         }
         Ok(())
+    }
+
+    /// A stop that has begun goes on to its end, though the reload was given up meanwhile: half of what the role has
+    /// started may be released.
+    pub(super) async fn end_stopping(&mut self) {
+        let stopping = self.roles.stopping.get_mut().unwrap();
+        let Some(ends) = stopping else { return };
+        let (stopped, warnings) = ends.await;
+        *stopping = None;
+        let name = stopped.member.instance.name.clone();
+        self.roles.stopped.push(stopped);
+        warnings.into_iter().for_each(|message| self.warn(Some(name.clone()), message));
     }
 
     /// What a role has started that does not end with it: what is kept by name; and, unless all roles are reloaded

@@ -2,7 +2,9 @@
 //! and whether the new code takes the active configuration.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
 
 use super::{Failure, Transaction};
 use crate::callback::CallbackRun;
@@ -17,6 +19,9 @@ use crate::role_set::RoleSet;
 use crate::source::Name;
 use crate::value::Value;
 
+/// A stop that is under way, and what it warns of.
+type Stopping = BoxFuture<'static, (Stopped, Vec<String>)>;
+
 /// What a reload does with roles.
 #[derive(Default)]
 pub(super) struct RoleWork {
@@ -30,6 +35,8 @@ pub(super) struct RoleWork {
     pub(super) start: Vec<Member>,
     pub(super) conf: Config,
     pub(super) opts: Value,
+    /// The stop that is under way: held here, so that it is not dropped with the way forward.
+    pub(super) stopping: Mutex<Option<Stopping>>,
     /// What was stopped so far, and is brought back if the reload fails.
     pub(super) stopped: Vec<Stopped>,
     /// Live code that was started in this reload, and is stopped again if it fails.

@@ -66,6 +66,15 @@ impl ManualClock {
         }
     }
 
+    /// Runs one task once, or lets time jump to the next timer; whether there was anything to do.
+    pub fn step(&self) -> bool {
+        match self.0.pop(false) {
+            Some(id) => self.0.poll(id),
+            None => return self.0.fire(None),
+        }
+        true
+    }
+
     /// Lets `duration` pass, running what becomes ready on the way.
     pub fn advance(&self, duration: Duration) {
         let end = self.now() + duration;

@@ -1,7 +1,7 @@
 //! Where a module's state lives: a map of the fake language, or the state of a native module.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use graceful_core::native::State;
 use graceful_core::{ScriptError, Value};
@@ -52,8 +52,10 @@ impl Store {
         Ok(())
     }
 
-    /// Adds one to the entry at `path`.
+    /// Adds one to the entry at `path`. In one step: a call that comes from another language has no turn in this one.
     pub(crate) fn inc(&self, vm: &Vm, path: &str) -> Result<(), ScriptError> {
+        static ADDING: Mutex<()> = Mutex::new(());
+        let _adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
         let now = match self.get(vm, path) {
             Object::Plain(Value::Null) => 0,
             Object::Plain(value) => value.as_int().ok_or_else(|| wrong(path, "a number"))?,

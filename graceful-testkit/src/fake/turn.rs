@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, TryLockError};
 use std::task::{Context, Poll};
 
 use super::vm::Vm;
@@ -12,8 +12,8 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A future of script code, each poll of which is one turn. A thread never waits for a second backend's turn
-/// while it has one, so two backends that call each other do not deadlock.
+/// A future of script code, each poll of which is one turn. A thread never waits for a turn, least of all while it has
+/// one: whoever has it may be waiting for the interpreter of another language that this thread has.
 pub(crate) struct Turns<F> {
     vm: Arc<Vm>,
     code: Pin<Box<F>>,
@@ -39,7 +39,14 @@ impl<F: Future> Future for Turns<F> {
         if INSIDE.get() {
             return this.code.as_mut().poll(cx);
         }
-        let _turn = this.vm.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = match this.vm.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        };
         INSIDE.set(true);
         let _outside = Outside;
         this.code.as_mut().poll(cx)

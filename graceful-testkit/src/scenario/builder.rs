@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use graceful_core::{Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
+use graceful_core::{Backend, Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
 
-use super::{App, OTHER, Write};
+use super::{App, Change, OTHER, Write};
 use crate::clock::Time;
+use crate::dialect::Dialect;
 use crate::fake::FakeBackend;
+use crate::faults::{Faults, Faulty};
 use crate::script::Script;
 use crate::sources::MemorySources;
 use crate::subject::{Shelf, Subject};
@@ -18,6 +20,9 @@ pub struct AppBuilder {
     engine: EngineBuilder,
     time: Time,
     write: Write,
+    dialect: &'static dyn Dialect,
+    faults: Option<Arc<Faults>>,
+    change: Option<Change>,
     sources: Arc<MemorySources>,
     trace: Arc<Trace>,
     scripts: Vec<(Script, bool)>,
@@ -25,15 +30,28 @@ pub struct AppBuilder {
 }
 
 impl AppBuilder {
-    pub(super) fn new<S: Subject>(time: Time) -> Self {
+    pub(crate) fn new<S: Subject>(time: Time, faults: Option<Arc<Faults>>) -> Self {
         let (sources, trace) = (MemorySources::new(), Trace::new());
+        let around = |backend: Arc<dyn Backend>| -> Arc<dyn Backend> {
+            match &faults {
+                Some(faults) => Faulty::new(backend, faults.clone()),
+                None => backend,
+            }
+        };
         let engine = Engine::builder(time.clock())
-            .backend(S::backend())
-            .backend(FakeBackend::named(OTHER))
+            .backend(around(S::backend()))
+            .backend(around(FakeBackend::named(OTHER)))
             .sources(sources.clone())
             .observer(trace.clone())
             .native(PROBE, &[], trace.probe());
-        Self { engine, time, write: S::write, sources, trace, scripts: Vec::new(), entries: Vec::new() }
+        let (write, dialect, scripts, entries) = (S::write, S::dialect(), Vec::new(), Vec::new());
+        Self { engine, time, write, dialect, faults, change: None, sources, trace, scripts, entries }
+    }
+
+    /// Where its faults come from, if it has any: for the hooks of native modules
+    /// ([`Faults::around`]), which no backend stands around.
+    pub fn faults(&self) -> Option<&Arc<Faults>> {
+        self.faults.as_ref()
     }
 
     /// Adds a module.
@@ -56,6 +74,12 @@ impl AppBuilder {
         top_level: impl Fn(&NativeCx) -> Result<Native, ScriptError> + Send + Sync + 'static,
     ) -> Self {
         self.engine = self.engine.native(name, requires, top_level);
+        self
+    }
+
+    /// Every script of the app is written as `change` makes it, now and at each edit.
+    pub fn each(mut self, change: impl Fn(Script) -> Script + Send + Sync + 'static) -> Self {
+        self.change = Some(Arc::new(change));
         self
     }
 
@@ -90,7 +114,8 @@ impl AppBuilder {
         let engine = self.engine.build();
         engine.set_entries(entries);
         let shelf = Shelf { sources: self.sources, natives: engine.natives().clone() };
-        let app = App { engine, time: self.time, write: self.write, shelf, trace: self.trace };
+        let Self { time, write, dialect, faults, change, trace, .. } = self;
+        let app = App { engine, time, write, dialect, faults, change, shelf, trace };
         for (script, other) in self.scripts {
             if other { app.edit_other(script) } else { app.edit(script) }
         }

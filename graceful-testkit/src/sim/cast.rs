@@ -1,164 +1,197 @@
-//! The modules of the simulation: what they require, which hooks they have, and what is wrong with them.
+//! The modules of a story as scripts.
 
+use super::story::*;
 use crate::op::*;
-use crate::random::Random;
 use crate::script::Script;
 
-/// How many modules there are. A module requires only ones with a smaller number.
-pub(super) const MODULES: usize = 5;
+/// The native module that numbers the lives of modules, from one `init` to its `finalize`.
+pub(super) const LIVES: &str = "lives";
 
-/// The name of a module.
-pub(super) fn name(at: usize) -> String {
-    format!("m{at}")
+/// What scripts may do, as far as their backend can on a clock that stands still.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub(super) waits: bool,
+    pub(super) tasks: bool,
+    pub(super) globals: bool,
 }
 
-/// What is wrong with a source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrong {
-    Nothing,
-    Syntax,
-    Top,
-    Before,
-    After,
-    Hangs,
-    Missing,
+fn told<const N: usize>(parts: [Expr; N]) -> Op {
+    note(list(parts))
 }
 
-/// One version of one module.
-#[derive(Clone, Debug)]
-struct Role {
-    version: u64,
-    requires: Vec<usize>,
-    hooks: bool,
-    /// How long its slow function takes, in milliseconds.
-    slow: u64,
-    wrong: Wrong,
+/// A version of a module, which `tag` tells from every other.
+pub(super) fn script(at: usize, part: &Part, shape: &Shape, tag: &str, range: Range) -> Script {
+    let me = name(at);
+    // Who waits for it may not be able to let others run meanwhile.
+    let range = Range { tasks: range.tasks || part.other, ..range };
+    let mut script = Script::new(&me).comment(tag).version(&format!("{}.0.0", shape.form));
+    for module in &shape.requires {
+        script = script.requires(&name(*module));
+    }
+    script = functions(script, at, part, shape, tag, range);
+    script = migrations(script, shape);
+    script = script.init(init(at, part, shape, range)).finalize([told([
+        "finalize".into(),
+        Expr::Name,
+        state("life"),
+    ])]);
+    script = script.route(&format!("GET /{me}"), [ret(tag)]).top(top(at, shape, tag, range));
+    match shape.wrong {
+        Wrong::Syntax => script = script.broken(),
+        Wrong::Missing => script = script.requires("nowhere"),
+        Wrong::Clash => script = script.route(&format!("GET /{}", name((at + 1) % MODULES)), [ret(tag)]),
+        _ => {}
+    }
+    if shape.drain {
+        script = script.drain();
+    }
+    hooked(script, shape, range.waits || part.other)
 }
 
-/// Every module as its source says now.
-pub(super) struct Cast {
-    roles: Vec<Role>,
-    /// The numbers of the modules that keep a task in their state, from their `init` on.
-    keeps: Vec<bool>,
-    others: Vec<bool>,
+fn top(at: usize, shape: &Shape, tag: &str, range: Range) -> Vec<Op> {
+    let mut top = Vec::new();
+    if range.tasks {
+        top.push(spawn_loop([inc("ticks"), sleep(11)]));
+    }
+    if range.globals {
+        top.push(set_global(&format!("g{at}"), tag));
+    }
+    top.push(told(["took".into(), tag.into()]));
+    top.push(own("thing", [told(["let".into(), tag.into()])]));
+    if shape.wrong == Wrong::Top {
+        top.push(throw("wrong at the top"));
+    }
+    top
 }
 
-impl Cast {
-    /// A cast drawn from `random`, with nothing wrong.
-    pub(super) fn new(random: &mut Random) -> Self {
-        let keeps = (0..MODULES).map(|_| random.chance(1, 2)).collect();
-        let others = (0..MODULES).map(|_| random.chance(1, 3)).collect();
-        let mut cast = Self { roles: Vec::new(), keeps, others };
-        for at in 0..MODULES {
-            let mut role = draw(at, 1, random);
-            role.wrong = Wrong::Nothing;
-            cast.roles.push(role);
+fn init(at: usize, part: &Part, shape: &Shape, range: Range) -> Vec<Op> {
+    let mut init = vec![
+        set("life", call(LIVES, "next")),
+        told(["init".into(), name(at).into(), state("life")]),
+        set("hits", 0),
+        set("hooks", 0),
+        set("ticks", 0),
+        set("form", shape.form as i64),
+    ];
+    if part.keeps && range.tasks {
+        init.push(keep_task("task", [inc("ticks"), sleep(7)]));
+    }
+    if shape.wrong == Wrong::Init {
+        init.push(throw("wrong in init"));
+    }
+    init
+}
+
+fn functions(script: Script, at: usize, part: &Part, shape: &Shape, tag: &str, range: Range) -> Script {
+    let pause = |ops: Vec<Op>| -> Vec<Op> {
+        let waits = |op: &Op| matches!(op, Op::Sleep { .. } | Op::Yield);
+        ops.into_iter().filter(|op| range.waits || !waits(op)).collect()
+    };
+    let mut all: Vec<Expr> = vec![tag.into()];
+    all.extend(shape.requires.iter().map(|module| call(&name(*module), "slow")));
+    let begin = shape.requires.first().map(|module| eval(call(&name(*module), "tag")));
+    let slow = [sleep(shape.slow)].into_iter().chain(begin).chain([yield_now(), ret(list(all))]);
+    let hit = told(["hit".into(), name(at).into(), state("life"), state("hits"), arg(0, "id")]);
+    let mut look = vec![state("hits"), state("hooks"), state("form"), state("life")];
+    if range.globals {
+        look.extend((0..MODULES).map(|other| global(&format!("g{other}"))));
+    }
+    let order = shape.requires.iter().take(1).map(|module| eval(call(&name(*module), "deploy")));
+    let spawned = if range.tasks { vec![spawn_loop([inc("ticks"), sleep(13)])] } else { Vec::new() };
+    let cancelled = match part.keeps && range.tasks {
+        true => vec![cancel("task"), told(["cancelled".into(), name(at).into(), state("life")])],
+        false => Vec::new(),
+    };
+    script
+        .function("slow", pause(slow.collect()))
+        .function("tag", [ret(tag)])
+        .function("hit", pause(vec![sleep(1), inc("hits"), hit, yield_now()]))
+        .function("look", [ret(list(look))])
+        .function("deploy", if range.waits { vec![sleep(1), Op::Reload, ret(tag)] } else { vec![ret(tag)] })
+        .function("order", order)
+        .function("spawn", spawned)
+        .function("cancel", cancelled)
+}
+
+fn migrations(mut script: Script, shape: &Shape) -> Script {
+    let end = |to: u64| {
+        let thrown = (shape.wrong == Wrong::Step).then(|| throw("wrong in a step"));
+        [set("form", to as i64)].into_iter().chain(thrown)
+    };
+    for form in 1..3 {
+        let (from, to) = (format!("{form}.0.0"), format!("{}.0.0", form + 1));
+        if shape.wrong != Wrong::NoStep || form == 1 {
+            script = script.up(from.as_str(), to.as_str(), end(form + 1));
         }
-        cast
-    }
-
-    /// Draws the next version of a module, which may be wrong.
-    pub(super) fn change(&mut self, at: usize, random: &mut Random) {
-        self.roles[at] = draw(at, self.roles[at].version + 1, random);
-    }
-
-    /// The next version of a module, with nothing wrong.
-    pub(super) fn mend(&mut self, at: usize) {
-        let role = &mut self.roles[at];
-        role.wrong = Wrong::Nothing;
-        role.version += 1;
-    }
-
-    /// Whether a module is in the second language.
-    pub(super) fn is_other(&self, at: usize) -> bool {
-        self.others[at]
-    }
-
-    /// Whether a module keeps a task in its state.
-    pub(super) fn keeps_task(&self, at: usize) -> bool {
-        self.keeps[at]
-    }
-
-    /// What tells this version of a module from every other.
-    pub(super) fn tag(&self, at: usize) -> String {
-        format!("m{at}v{}", self.roles[at].version)
-    }
-
-    /// The source of a module.
-    pub(super) fn script(&self, at: usize) -> Script {
-        let (role, tag) = (&self.roles[at], self.tag(at));
-        let mut script = Script::new(&name(at)).comment(&tag);
-        let mut all = vec![tag.as_str().into()];
-        for module in &role.requires {
-            script = script.requires(&name(*module));
-            all.push(call(&name(*module), "slow"));
+        if shape.wrong != Wrong::NoStep {
+            script = script.down(from.as_str(), to.as_str(), end(form));
         }
-        let begin = role.requires.first().map(|module| eval(call(&name(*module), "tag")));
-        let slow = [sleep(role.slow)].into_iter().chain(begin).chain([yield_now(), ret(list(all))]);
-        let counted = list([state("hits"), state("hooks")]);
-        let mut init = vec![
-            note(list(["init".into(), name(at).into()])),
-            set("hits", 0),
-            set("hooks", 0),
-            set("ticks", 0),
-        ];
-        if self.keeps[at] {
-            init.push(keep_task("task", [inc("ticks"), sleep(3)]));
-        }
-        let mut top = vec![spawn_loop([inc("ticks"), sleep(5)]), set_global(&format!("g{at}"), tag.as_str())];
-        if role.wrong == Wrong::Top {
-            top.push(throw("wrong at the top"));
-        }
-        script = script
-            .init(init)
-            .finalize([note(list(["finalize".into(), name(at).into()]))])
-            .function("slow", slow)
-            .function("tag", [ret(tag.as_str())])
-            .function("hit", [sleep(1), inc("hits"), yield_now()])
-            .function("counted", [ret(counted)])
-            .function("deploy", [sleep(1), Op::Reload, ret(tag.as_str())])
-            .function(
-                "order",
-                role.requires.iter().take(1).map(|module| eval(call(&name(*module), "deploy"))),
-            )
-            .route(&format!("GET /{}", name(at)), [ret(tag.as_str())])
-            .top(top);
-        match role.wrong {
-            Wrong::Syntax => script = script.broken(),
-            Wrong::Missing => script = script.requires("nowhere"),
-            _ => {}
-        }
-        if role.hooks { hooked(script, at, role.wrong) } else { script }
     }
+    script
 }
 
 /// Hooks that say whose they are and what the state counts, take their time, and count themselves.
-fn hooked(script: Script, at: usize, wrong: Wrong) -> Script {
-    let said = |hook: &str| note(list([hook.into(), name(at).into(), state("hits"), state("ticks")]));
-    let body = |hook: &str, fails: bool| {
-        let end = match wrong {
-            Wrong::Hangs => sleep(1_000),
-            _ if fails => throw("wrong in a hook"),
-            _ => yield_now(),
+fn hooked(mut script: Script, shape: &Shape, waits: bool) -> Script {
+    let body = |hook: &str, wrong: Wrong| {
+        let mut ops = match shape.protect {
+            Protect::Bare => vec![told(["bare".into(), Expr::Name])],
+            _ => vec![
+                told([hook.into(), Expr::Name, state("hits"), state("ticks")]),
+                told(["counts".into(), Expr::Name]),
+            ],
         };
-        let end = if hook == "before" && !fails { yield_now() } else { end };
-        [said(hook), inc("hooks"), sleep(1), end]
+        if shape.protect == Protect::Own && hook == "before" {
+            ops.push(set("was", state("hooks")));
+        }
+        if shape.protect != Protect::Bare {
+            ops.push(inc("hooks"));
+        }
+        if waits {
+            ops.push(sleep(1));
+        }
+        if shape.wrong == Wrong::Hangs && hook == "after" && waits {
+            ops.push(sleep(1_000));
+        }
+        if shape.wrong == wrong {
+            ops.push(throw("wrong in a hook"));
+        }
+        ops
     };
-    script
-        .before_reload(body("before", wrong == Wrong::Before))
-        .after_reload(body("after", wrong == Wrong::After))
+    if shape.before {
+        script = script.before_reload(body("before", Wrong::Before));
+    }
+    if shape.after {
+        script = script.after_reload(body("after", Wrong::After));
+    }
+    match shape.protect {
+        Protect::Auto => script,
+        Protect::Own => script.checkpoint("own").rollback([set("hooks", state("was"))]),
+        Protect::Bare => script.checkpoint("none"),
+    }
 }
 
-fn draw(at: usize, version: u64, random: &mut Random) -> Role {
-    let requires = (0..at).filter(|_| random.chance(1, 3)).collect();
-    let wrong = match random.below(20) {
-        0 => Wrong::Syntax,
-        1 => Wrong::Top,
-        2 => Wrong::After,
-        3 => Wrong::Missing,
-        4 => Wrong::Hangs,
-        _ => Wrong::Nothing,
+/// A version of a role.
+pub(super) fn role(at: usize, shape: &RoleShape, tag: &str, range: Range) -> Script {
+    let me = role_name(at);
+    let depends: Vec<graceful_core::Value> =
+        shape.depends.iter().map(|role| role_name(*role).into()).collect();
+    let body = |what: &str, wrong: RoleWrong, does: Vec<Op>| {
+        let mut ops = vec![told(["role".into(), what.into(), me.as_str().into(), tag.into()])];
+        ops.extend(does);
+        ops.push(if shape.wrong == wrong { throw("wrong in a role") } else { ret(true) });
+        ops
     };
-    let slow = if random.chance(1, 4) { 60 } else { 1 };
-    Role { version, requires, hooks: random.chance(1, 2), slow, wrong }
+    let mut begins = vec![set("on", true)];
+    if range.tasks {
+        begins.push(spawn_loop([inc("ticks"), sleep(17)]));
+    }
+    let script = Script::new(&me)
+        .comment(tag)
+        .value("dependencies", depends)
+        .function("validate_config", body("validate", RoleWrong::Validate, Vec::new()))
+        .function("init", body("init", RoleWrong::Init, begins))
+        .function("apply_config", body("apply", RoleWrong::Apply, vec![set("conf", arg(0, "n"))]))
+        .function("stop", body("stop", RoleWrong::Stop, vec![set("on", false)]))
+        .function("look", [ret(list([tag.into(), state("on"), state("conf")]))]);
+    if shape.wrong == RoleWrong::Syntax { script.broken() } else { script }
 }

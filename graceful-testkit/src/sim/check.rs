@@ -1,129 +1,211 @@
-//! What must be true of every history, read from its trace.
+//! The model: what states, lives and roles must be, read line by line from what scripts noted and from the events;
+//! and what must hold of every such line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::record::Record;
+use super::violation::{Told, broken, hold};
 
 /// One reload in the trace.
 #[derive(Default)]
-struct Segment<'a> {
-    lines: Vec<&'a str>,
-    end: &'a str,
+struct Segment {
+    committed: bool,
+    undone: bool,
+    copies: BTreeSet<String>,
+    before: BTreeMap<String, String>,
+    /// What each hook that is running counts, and what hooks that came to their end have counted.
+    counting: BTreeMap<String, i64>,
+    counted: BTreeMap<String, i64>,
+    forms: BTreeMap<String, i64>,
+    validated: BTreeSet<String>,
+    stopped: BTreeSet<String>,
 }
 
-/// Checks the whole trace: reloads do not interleave and each has one end; `init` and `finalize` alternate; the
-/// hooks of a reload run in the order of its plan; nobody but hooks writes to a state between them.
-///
-/// # Errors
-/// The first thing that does not hold.
-pub fn check(_record: &Record, trace: &str) -> Result<(), String> {
-    let segments = segments(trace)?;
-    once(trace)?;
-    for segment in &segments {
-        ordered(segment)?;
-        frozen(segment)?;
-        whole(segment)?;
+/// What the trace has said so far.
+#[derive(Default)]
+pub(super) struct Checker {
+    segment: Option<Segment>,
+    /// The life of each module, from its `init` to its `finalize`.
+    pub(super) lives: BTreeMap<String, i64>,
+    starting: BTreeMap<String, i64>,
+    over: BTreeSet<i64>,
+    /// How often each life was written to.
+    hits: BTreeMap<i64, i64>,
+    /// The calls that wrote, and how often.
+    pub(super) wrote: BTreeMap<i64, i64>,
+    hooks: BTreeMap<String, i64>,
+    forms: BTreeMap<String, i64>,
+    /// The lives whose kept task was cancelled.
+    cancelled: BTreeSet<i64>,
+    /// How many things each version owns.
+    pub(super) owned: BTreeMap<String, i64>,
+    /// In which order modules were finalized.
+    pub(super) finalized: Vec<String>,
+}
+
+impl Checker {
+    /// What the state of a live module counts: hits and hooks, and which form it has.
+    pub(super) fn counts(&self, module: &str) -> (i64, i64, Option<i64>) {
+        let hits = self.lives.get(module).and_then(|life| self.hits.get(life));
+        let hooks = self.hooks.get(module).copied().unwrap_or_default();
+        (hits.copied().unwrap_or_default(), hooks, self.forms.get(module).copied())
     }
-    Ok(())
-}
 
-fn segments(trace: &str) -> Result<Vec<Segment<'_>>, String> {
-    let mut segments = Vec::new();
-    let mut open: Option<Segment> = None;
-    for line in trace.lines() {
-        match (line, &mut open) {
-            ("reload", None) => open = Some(Segment::default()),
-            ("reload", Some(_)) => return Err("two reloads interleave".into()),
-            (line, Some(segment)) if line.starts_with("end ") => {
-                segment.end = line;
-                segments.extend(open.take());
+    /// Whether the task that the live module keeps was cancelled.
+    pub(super) fn is_cancelled(&self, module: &str) -> bool {
+        self.lives.get(module).is_some_and(|life| self.cancelled.contains(life))
+    }
+
+    /// Takes in the next line.
+    pub(super) fn line(&mut self, line: &str) -> Told {
+        match (line, &mut self.segment) {
+            ("reload", Some(_)) => return Err(broken("one reload at a time", "two interleave")),
+            ("reload", open) => *open = Some(Segment::default()),
+            (line, None) if line.starts_with("end ") => {
+                return Err(broken("exactly one end of each reload", line));
             }
-            (line, None) if line.starts_with("end ") => return Err(format!("`{line}` without a reload")),
-            (line, Some(segment)) => segment.lines.push(line),
-            (_, None) => {}
+            (line, Some(_)) if line.starts_with("end ") => return self.ended(line),
+            _ => {}
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        match words.as_slice() {
+            ["-", "init", module, life] => {
+                self.starting.insert((*module).to_owned(), number(life));
+            }
+            ["-", "finalize", module, life] => return self.finalize(module, number(life)),
+            ["-", "hit", module, life, hits, id] => {
+                return self.hit(module, number(life), number(hits), number(id));
+            }
+            ["-", "cancelled", _, life] => {
+                self.cancelled.insert(number(life));
+            }
+            ["-", "took", tag] => *self.owned.entry((*tag).to_owned()).or_default() += 1,
+            ["-", "let", tag] => {
+                let left = self.owned.entry((*tag).to_owned()).or_default();
+                *left -= 1;
+                let left = *left;
+                return hold("what a generation owns is let go of once", left >= 0, || (*tag).to_owned());
+            }
+            ["hook", module, "init", rest @ ..] => return self.began(module, rest.is_empty()),
+            _ => {}
+        }
+        match &mut self.segment {
+            Some(segment) => segment.line(&words),
+            None => Ok(()),
         }
     }
-    match open {
-        None => Ok(segments),
-        Some(_) => Err("a reload has no end".into()),
+
+    fn began(&mut self, module: &str, well: bool) -> Told {
+        let Some(life) = self.starting.remove(module).filter(|_| well) else { return Ok(()) };
+        self.forms.remove(module);
+        self.hooks.remove(module);
+        let twice = self.lives.insert(module.to_owned(), life);
+        hold("`init` runs once", twice.is_none(), || format!("{module} is alive already"))
+    }
+
+    fn finalize(&mut self, module: &str, life: i64) -> Told {
+        self.starting.remove(module);
+        let alive = self.lives.get(module) == Some(&life);
+        hold("`finalize` runs once", alive, || format!("life {life} of {module} is over or has not begun"))?;
+        self.lives.remove(module);
+        self.over.insert(life);
+        self.finalized.push(module.to_owned());
+        Ok(())
+    }
+
+    fn hit(&mut self, module: &str, life: i64, hits: i64, id: i64) -> Told {
+        let known = self.hits.entry(life).or_default();
+        *known += 1;
+        let known = *known;
+        *self.wrote.entry(id).or_default() += 1;
+        hold("no write is lost or made twice", known == hits, || {
+            format!("{module} counts {hits} after {known} writes in life {life}")
+        })?;
+        let twice = self.wrote[&id] > 1;
+        hold("no call runs twice", !twice, || format!("call {id} of {module}"))?;
+        hold("`finalize` runs after the last call", !self.over.contains(&life), || {
+            format!("call {id} of {module} wrote after it")
+        })
+    }
+
+    fn ended(&mut self, line: &str) -> Told {
+        let segment = self.segment.take().unwrap_or_default();
+        let committed = line.starts_with("end committed");
+        hold("a reload is whole or undone", segment.committed == committed, || line.to_owned())?;
+        if !committed {
+            self.starting.clear();
+            let owes = !segment.copies.is_empty() && !segment.undone;
+            return hold("a reload is whole or undone", !owes, || format!("{line}, and nothing was undone"));
+        }
+        hold("a reload is whole or undone", !segment.undone, || "it committed and was undone".into())?;
+        // At the start `init` runs while its module registers, and no event tells of it.
+        for module in self.starting.keys().cloned().collect::<Vec<_>>() {
+            self.began(&module, true)?;
+        }
+        for (module, counted) in segment.counted {
+            *self.hooks.entry(module).or_default() += counted;
+        }
+        self.forms.extend(segment.forms);
+        Ok(())
     }
 }
 
-/// `init` once, and `finalize` once for each.
-fn once(trace: &str) -> Result<(), String> {
-    let mut alive = BTreeSet::new();
-    for line in trace.lines() {
-        if let Some(module) = line.strip_prefix("- init ")
-            && !alive.insert(module)
-        {
-            return Err(format!("`init` of {module} ran twice"));
+impl Segment {
+    fn line(&mut self, words: &[&str]) -> Told {
+        match words {
+            ["commit"] => self.committed = true,
+            // What was told before was a configuration that was applied.
+            [_, "->", "ReloadingRoles"] => (self.validated, self.stopped) = Default::default(),
+            ["checkpoint", module] => {
+                self.copies.insert((*module).to_owned());
+            }
+            ["undone", ..] => self.undone = true,
+            // What a hook did that is forgiven is undone, and the reload goes on.
+            ["warning", rest @ ..] if rest.windows(2).any(|two| two == ["is", "forgiven:"]) => {
+                self.undone = false
+            }
+            ["-", "before", module, counts @ ..] => {
+                self.before.insert((*module).to_owned(), counts.join(" "));
+            }
+            ["-", "after", module, counts @ ..] => {
+                let (now, then) = (counts.join(" "), self.before.get(*module));
+                let frozen = then.is_none_or(|then| *then == now);
+                return hold("a state is frozen between hooks", frozen, || {
+                    format!("{module} counts {now} and counted {then:?}")
+                });
+            }
+            ["-", "counts", module] => *self.counting.entry((*module).to_owned()).or_default() += 1,
+            ["hook", module, "before_reload" | "after_reload", rest @ ..] => {
+                let counted = self.counting.remove(*module).unwrap_or_default();
+                if rest.is_empty() {
+                    *self.counted.entry((*module).to_owned()).or_default() += counted;
+                }
+            }
+            ["migration", module, _, "->", to] => {
+                self.forms.insert((*module).to_owned(), number(to.split('.').next().unwrap_or_default()));
+            }
+            ["-", "role", what, role, _] => return self.role(what, role),
+            _ => {}
         }
-        if let Some(module) = line.strip_prefix("- finalize ")
-            && !alive.remove(module)
-        {
-            return Err(format!("`finalize` of {module} ran without `init`"));
+        Ok(())
+    }
+
+    /// Nothing is stopped before everything was validated; nobody starts before everybody stopped.
+    fn role(&mut self, what: &str, role: &str) -> Told {
+        match what {
+            "validate" => {
+                let late = !self.stopped.is_empty();
+                self.validated.insert(role.to_owned());
+                hold("roles are validated before any is stopped", !late, || role.to_owned())
+            }
+            "stop" => {
+                let twice = !self.stopped.insert(role.to_owned());
+                hold("a role is stopped once", !twice, || role.to_owned())
+            }
+            _ => Ok(()),
         }
     }
-    Ok(())
 }
 
-/// Old hooks dependents first, new hooks dependencies first. A module requires only ones with a smaller number,
-/// and the plan lists them dependencies first.
-fn ordered(segment: &Segment) -> Result<(), String> {
-    let staged = names(segment, "staged ");
-    let after = names(segment, "hook ").into_iter().filter(|(_, rest)| rest.starts_with("after_reload"));
-    let mut rest = staged.iter();
-    for (module, _) in after {
-        if !rest.any(|(staged, _)| *staged == module) {
-            return Err(format!("`after_reload` of {module} is out of order"));
-        }
-    }
-    let shut =
-        segment.lines.iter().position(|line| line.starts_with("hook ") && line.contains("after_reload"));
-    let late =
-        segment.lines.iter().rposition(|line| line.starts_with("hook ") && line.contains("before_reload"));
-    match (shut, late) {
-        (Some(after), Some(before)) if before > after => Err("an old hook ran after a new one".into()),
-        _ => Ok(()),
-    }
-}
-
-fn names<'a>(segment: &Segment<'a>, word: &str) -> Vec<(&'a str, &'a str)> {
-    let lines = segment.lines.iter().filter_map(|line| line.strip_prefix(word));
-    lines.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect()
-}
-
-/// What a module's state counts when its old hook begins is what it counts when its new one does.
-fn frozen(segment: &Segment) -> Result<(), String> {
-    let mut before = BTreeMap::new();
-    for line in &segment.lines {
-        if let Some((module, counts)) = line.strip_prefix("- before ").and_then(|rest| rest.split_once(' ')) {
-            before.insert(module, counts);
-        }
-        if let Some((module, counts)) = line.strip_prefix("- after ").and_then(|rest| rest.split_once(' '))
-            && before.get(module).is_some_and(|then| *then != counts)
-        {
-            return Err(format!(
-                "{module} counted {} before and {counts} after: it was not frozen",
-                before[module]
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// All or nothing: a commit and its end belong together, and what fails after hooks ran is undone.
-fn whole(segment: &Segment) -> Result<(), String> {
-    let committed = segment.lines.contains(&"commit");
-    let hooks = segment.lines.iter().any(|line| line.starts_with("checkpoint "));
-    let undone = segment.lines.iter().any(|line| line.starts_with("undone "));
-    match (committed, segment.end.starts_with("end committed")) {
-        (true, true) if !undone => Ok(()),
-        (false, false) if hooks == undone => Ok(()),
-        _ => Err(format!(
-            "a reload that is neither whole nor undone: {}\n{}",
-            segment.end,
-            segment.lines.join("\n")
-        )),
-    }
+fn number(word: &str) -> i64 {
+    word.parse().unwrap_or(-1)
 }
