@@ -148,6 +148,8 @@ impl Host {
         // First, so that nobody is told of what is not written down.
         let history = Arc::new(History::new(&root, &app));
         engine.subscribe(history.clone());
+        #[cfg(feature = "crash")]
+        engine.subscribe(Arc::new(crate::crash::Steps));
         engine.subscribe(metrics.clone());
         engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
         let keeper = Arc::new(Keeper::new(roles::kept(&root, &app)));
@@ -213,6 +215,7 @@ impl Host {
     /// [`Running::stop`]: crate::Running::stop
     pub async fn shutdown(&self, options: ShutdownOptions) -> ShutdownReport {
         let report = self.engine().shutdown(options).await;
+        self.0.history.end(report.is_clean());
         for left in &report.failed {
             tracing::error!("at the shutdown: {left}");
         }

@@ -27,6 +27,7 @@ mod assemble;
 mod check;
 mod clock;
 mod console;
+mod crash;
 mod ending;
 mod history;
 mod host;

@@ -21,7 +21,7 @@ use crate::metrics::{self, MetricsSite};
 use crate::options::Cause;
 use crate::watch::Watch;
 use crate::wire::{Failure, Summary};
-use crate::{ending, watchman};
+use crate::{crash, ending, watchman};
 
 /// How long open connections may take to end where the manifest does not say.
 const LINGER: Duration = Duration::from_secs(10);
@@ -104,6 +104,7 @@ impl Host {
             None => (None, None),
         };
         let (host, admin) = (self.clone(), path);
+        crash::serving();
         Ok(Running { host, address, admin, metrics, first, stop, over, site, admin_site, metrics_site })
     }
 
@@ -204,7 +205,6 @@ impl Running {
             }
         }
         clean &= ending::told(&host, host.shutdown(options)).await.is_clean();
-        host.0.history.end(clean);
         self.over.cancel();
         for serving in [self.admin_site, self.metrics_site].into_iter().flatten() {
             clean &=

@@ -72,7 +72,7 @@ impl Log {
             text.insert(0, '\n');
         }
         self.torn = true;
-        self.file.write_all(text.as_bytes())?;
+        self.put(&text)?;
         self.torn = false;
         self.size += text.len();
         if is_begun(&line) {
@@ -80,6 +80,22 @@ impl Log {
             return Ok(());
         }
         if self.reloads >= 2 * KEPT || self.size >= 2 * SIZE { self.shorten() } else { Ok(()) }
+    }
+
+    #[cfg(not(feature = "crash"))]
+    fn put(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// In two parts, so that it can be killed between them.
+    #[cfg(feature = "crash")]
+    fn put(&mut self, text: &str) -> io::Result<()> {
+        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+        self.file.write_all(head)?;
+        crate::crash::step("half of a line of the history");
+        self.file.write_all(tail)?;
+        crate::crash::step("a line of the history");
+        Ok(())
     }
 
     /// The file, to bring it to the disk elsewhere.
