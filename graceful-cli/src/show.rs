@@ -19,7 +19,9 @@ pub fn summary(summary: &Summary) -> String {
         _ => {
             let modules: Vec<String> = summary.modules.iter().map(change).collect();
             let times = format!("{:.1} ms, calls held for {:.1} ms", summary.took_ms, summary.pause_ms);
-            format!("generation {}: {} ({times})", summary.generation, modules.join(", "))
+            let modules =
+                if modules.is_empty() { "no module changed".to_owned() } else { modules.join(", ") };
+            format!("generation {}: {modules} ({times})", summary.generation)
         }
     };
     for warning in &summary.warnings {

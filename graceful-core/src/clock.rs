@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_channel::oneshot;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 /// The host's time and tasks. `graceful-host` gives tokio's, the testkit a manual one.
@@ -20,4 +22,15 @@ pub trait Clock: Send + Sync {
         work();
         Box::pin(std::future::ready(()))
     }
+}
+
+/// Runs `work` as a task of its own, which begins now and goes on to its end whether or not anybody waits for what this
+/// returns: what came of it, or nothing if it was dropped before its end.
+pub fn apart<T: Send + 'static>(
+    clock: &dyn Clock,
+    work: impl Future<Output = T> + Send + 'static,
+) -> BoxFuture<'static, Option<T>> {
+    let (done, ended) = oneshot::channel();
+    clock.spawn(Box::pin(async move { drop(done.send(work.await)) }));
+    ended.map(Result::ok).boxed()
 }

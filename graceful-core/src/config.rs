@@ -1,5 +1,6 @@
 //! The configuration: one document of sections, the same for every language.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,14 +38,21 @@ pub struct Mismatch {
 /// Compares a section with a schema; the core has no JSON Schema of its own.
 pub(crate) type Schemas = Arc<dyn Fn(&Value, &Value) -> Result<(), Mismatch> + Send + Sync>;
 
+/// How deep tables in a configuration may lie: what it is kept and sent in can be read again.
+const DEEPEST: usize = 100;
+
 impl Config {
     /// A configuration of this document.
     ///
     /// # Errors
-    /// It is no map.
+    /// It is no map; or it holds what could not be kept and read again: a number that is none or infinite, a text that
+    /// is not UTF-8, tables that lie too deep.
     pub fn new(document: Value) -> Result<Self, RoleError> {
         match document {
-            Value::Map(_) => Ok(Self(document)),
+            Value::Map(_) => match unfit(&document, &mut Vec::new()) {
+                Some((path, reason)) => Err(RoleError::Unfit { path, reason }),
+                None => Ok(Self(document)),
+            },
             Value::Null => Ok(Self::default()),
             // What languages without lists make of an empty table.
             Value::List(list) if list.is_empty() => Ok(Self::default()),
@@ -84,6 +92,34 @@ impl fmt::Display for ConfigChange {
             (Some(old), Some(new)) => write!(f, "~ {}: {old} -> {new}", self.path),
             (None, None) => Ok(()),
         }
+    }
+}
+
+/// The first thing in `value` that a configuration cannot hold: its path, and why.
+fn unfit<'a>(value: &'a Value, path: &mut Vec<Cow<'a, str>>) -> Option<(String, String)> {
+    let here = |path: &[Cow<'a, str>], reason: String| Some((path.join("."), reason));
+    match value {
+        Value::Float(number) if !number.is_finite() => {
+            here(path, format!("{number} is no number to be kept"))
+        }
+        Value::Bytes(_) => here(path, "a text that is not UTF-8".to_owned()),
+        Value::List(_) | Value::Map(_) if path.len() == DEEPEST => {
+            path.truncate(3);
+            here(path, format!("tables lie deeper than {DEEPEST} in it"))
+        }
+        Value::List(items) => items.iter().enumerate().find_map(|(index, item)| {
+            path.push(Cow::Owned(index.to_string()));
+            let found = unfit(item, path);
+            path.pop();
+            found
+        }),
+        Value::Map(entries) => entries.iter().find_map(|(key, entry)| {
+            path.push(Cow::Borrowed(key));
+            let found = unfit(entry, path);
+            path.pop();
+            found
+        }),
+        _ => None,
     }
 }
 
@@ -142,5 +178,22 @@ mod tests {
         assert!(Config::new(Value::List(Vec::new())).is_ok());
         let error = Config::new(5.into()).unwrap_err();
         assert_eq!(error.to_string(), "a configuration is a table of sections; got integer");
+    }
+
+    #[test]
+    fn cfg_05_what_could_not_be_kept_is_no_configuration() {
+        let refused = |key: &str, value: Value| {
+            let inner = Value::Map([(key.to_owned(), value)].into());
+            let document = Value::Map([("web".to_owned(), inner)].into());
+            Config::new(document).map(drop).map_err(|error| error.to_string())
+        };
+        let said = |text: &str| Err(format!("a configuration cannot hold `web.{text}"));
+        assert_eq!(refused("port", f64::NAN.into()), said("port`: NaN is no number to be kept"));
+        let list = Value::List(vec![1.into(), f64::INFINITY.into()]);
+        assert_eq!(refused("ports", list), said("ports.1`: inf is no number to be kept"));
+        assert_eq!(refused("name", Value::Bytes(vec![255])), said("name`: a text that is not UTF-8"));
+        let deep = |levels: usize| (0..levels).fold(Value::map(), |inner, _| Value::List(vec![inner]));
+        assert_eq!(refused("a", deep(97)), Ok(()));
+        assert_eq!(refused("a", deep(98)), said("a.0`: tables lie deeper than 100 in it"));
     }
 }

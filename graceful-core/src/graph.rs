@@ -37,6 +37,12 @@ impl Graph {
         self.dependents.entry(to.clone()).or_default().insert(from.clone());
     }
 
+    /// Adds what the role in module `from` depends on. Nothing of it is required while it loads.
+    pub(crate) fn add_role(&mut self, from: &Name, modules: &[Name]) {
+        let edge = Edge { place: None, deferred: true, dynamic: false };
+        modules.iter().for_each(|module| self.add(from, module, edge.clone()));
+    }
+
     /// Replaces everything `from` requires.
     pub fn replace(&mut self, from: &Name, edges: Edges) {
         self.remove(from);

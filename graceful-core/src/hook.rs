@@ -14,6 +14,7 @@ use crate::generation::{Instance, World};
 use crate::intent::Intents;
 use crate::lease::Lease;
 use crate::lifecycle::{Hook, HookCx, HookError};
+use crate::scope::Resource;
 use crate::source::Name;
 use crate::staging::panic_text;
 
@@ -107,4 +108,27 @@ pub(crate) async fn bounded<T>(
             Err(HookError { timeout: true, ..HookError::new(format!("it ran longer than {budget:?}")) })
         }
     }
+}
+
+/// Releases one thing that `instance` started, within `budget`. What will not end keeps its generation in memory, and is
+/// named as what holds it.
+pub(crate) async fn release(
+    world: &World,
+    instance: &Instance,
+    resource: Arc<dyn Resource>,
+    budget: Duration,
+    warn: impl FnOnce(String),
+) {
+    let (began, module) = (world.clock.now(), &instance.name);
+    let releasing = world.watch.over(module, "release", budget, resource.release());
+    let error = bounded(world, budget, releasing).await.err().map(|error| error.message);
+    let (kind, key) = (resource.kind().to_owned(), resource.key());
+    if let Some(error) = &error {
+        warn(format!("{kind} {key} of {module} was not released: {error}"));
+        if !resource.is_done() {
+            instance.scope.adopt(resource);
+        }
+    }
+    let took = world.clock.now().saturating_sub(began);
+    world.emit(EventKind::Released { module: module.clone(), kind, key, took, error });
 }

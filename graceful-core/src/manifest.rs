@@ -65,6 +65,9 @@ pub struct Manifest {
     pub migrations: Migrations,
     /// What it exports, by name.
     pub exports: BTreeMap<String, Export>,
+    /// What it exports under a name with which a role declares something, and that is no plain data: why not. See
+    /// [`is_declared`](crate::role::is_declared).
+    pub unfit: BTreeMap<String, String>,
     /// What kind of thing its code returned, where that is no table of exports.
     pub returned: Option<&'static str>,
 }

@@ -215,6 +215,7 @@ impl Native {
             drain: self.drain,
             migrations,
             exports: functions.chain(values).collect(),
+            unfit: BTreeMap::new(),
             returned: None,
         };
         Ok(NativeModule { manifest, state, lifecycle: self.lifecycle, steps, functions: self.functions })

@@ -86,12 +86,22 @@ pub struct RoleInfo {
     pub callbacks: BTreeSet<Callback>,
 }
 
+/// Whether a role declares something under this name. A language says of what it cannot give as plain data there why
+/// that is so, in [`Manifest::unfit`].
+pub fn is_declared(name: &str) -> bool {
+    let words = ["role_name", "dependencies", "permanent", "hidden", "config_schema"];
+    words.contains(&name) || Callback::ALL.iter().any(|callback| callback.as_str() == name)
+}
+
 impl RoleInfo {
     /// Reads what a module declares.
     pub(crate) fn read(manifest: &Manifest) -> Result<Self, RoleError> {
         let wrong = |reason: String| RoleError::Declaration { module: manifest.name.clone(), reason };
         if let Some(got) = manifest.returned {
             return Err(wrong(format!("it must return a table, got {got}")));
+        }
+        if let Some((name, reason)) = manifest.unfit.iter().find(|(name, _)| is_declared(name)) {
+            return Err(wrong(format!("`{name}` is no plain data: {reason}")));
         }
         let name = match value(manifest, "role_name") {
             None => manifest.name.to_string(),
@@ -131,7 +141,11 @@ impl RoleInfo {
         if let Some(reason) = no_function {
             return Err(wrong(reason));
         }
-        let config_schema = value(manifest, "config_schema").and_then(Result::ok).cloned();
+        let config_schema = match value(manifest, "config_schema") {
+            None | Some(Ok(Value::Null)) => None,
+            Some(Ok(schema)) => Some(schema.clone()),
+            Some(Err(())) => return Err(wrong("`config_schema` must be a JSON Schema, got function".into())),
+        };
         let permanent = flag("permanent")?;
         let hidden = flag("hidden")? || permanent;
         let module = manifest.name.clone();

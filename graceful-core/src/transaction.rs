@@ -124,6 +124,7 @@ impl Transaction {
             Ok(Reached::Nothing) => {
                 self.commit_roles();
                 self.tell_applied().await;
+                self.roles_as_on_disk();
                 Ok(self.report(Outcome::Unchanged))
             }
             Err(failure) => Err(self.back(failure).await),
@@ -257,7 +258,7 @@ impl Transaction {
         let mut report = Box::new(self.report(outcome));
         report.rolled_back = undone.steps;
         let error = ReloadError { kind: Box::new(failure), phase, report, left: undone.left };
-        self.roles_failed(error.code().to_string(), error.to_string(), phase, error.is_stuck());
+        self.roles_failed(error.code().to_string(), error.explain(), phase, error.is_stuck());
         error
     }
 

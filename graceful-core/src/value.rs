@@ -1,12 +1,14 @@
 //! The plain value that crosses between languages: what has no home VM.
 
+mod read;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Plain data. Functions, userdata and handles belong to their VM and never become a `Value`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Nothing (`nil`, `()`).

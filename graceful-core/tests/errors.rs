@@ -128,6 +128,7 @@ fn role_failures() -> Vec<RoleError> {
         Unknown { role: text(), near: None },
         Names { got: text() },
         NoDocument { got: text() },
+        Unfit { path: text(), reason: text() },
         Schema { role: text(), module: module.clone(), path: text(), expected: text() },
         Gone { role: text(), module: module.clone() },
         Refused { role: text(), module: module.clone(), message: text(), place: None },

@@ -6,10 +6,11 @@ pub(crate) mod shape;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
+use graceful_core::clock::apart;
 use graceful_core::failure::ReloadErrorKind;
 use graceful_core::{CallError, Lease, LeaseKind, Name, ReloadError, ReloadOptions, Report};
 use mlua::{Error, Function, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataRef, Value};
-use tokio::sync::oneshot;
 
 use crate::caller::{Ties, defer, running_kind};
 use crate::ground::coroutine;
@@ -68,17 +69,15 @@ fn stopped() -> Error {
 }
 
 /// Starts the reload in a task of its own: it must not end with the call that asked for it.
-fn begin(ties: &Ties, options: ReloadOptions) -> mlua::Result<oneshot::Receiver<Answer>> {
-    let (sender, answer) = oneshot::channel();
+fn begin(ties: &Ties, options: ReloadOptions) -> mlua::Result<BoxFuture<'static, Option<Answer>>> {
     let vm = ties.vm()?;
     let reload = vm.control().ok_or_else(stopped)?.reload(options);
-    ties.world()?.clock.spawn(Box::pin(async move { drop(sender.send(reload.await)) }));
-    Ok(answer)
+    Ok(apart(&*ties.world()?.clock, reload))
 }
 
 async fn reload(ties: &Ties, options: ReloadOptions) -> mlua::Result<Answer> {
     let _parked = Parked::caller();
-    begin(ties, options)?.await.map_err(|_| stopped())
+    begin(ties, options)?.await.ok_or_else(stopped)
 }
 
 /// A lease that drain does not wait for, until this is dropped: its call waits for that very reload.
@@ -110,7 +109,7 @@ fn answered(lua: &Lua, answer: Answer) -> mlua::Result<MultiValue> {
 
 fn queue(lua: &Lua, ties: &Ties, options: ReloadOptions) -> mlua::Result<Table> {
     let answer = begin(ties, options)?;
-    ticket(lua, ties, async { answer.await.ok() }, answered)
+    ticket(lua, ties, answer, answered)
 }
 
 /// A ticket: `{queued = true, done = function, result = function}`. `result()` gives what a reload that waits

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use graceful_core::role::is_declared;
 use graceful_core::{Export, Manifest, Module, Name, Place, ScriptError, StageCx, Txn, TxnCx};
 use mlua::{Function, Table, Value};
 
@@ -119,12 +120,17 @@ impl LuaTxn {
         self.vm.hold(|| {
             let exports: Table = self.vm.table(record.id)?.raw_get("exports")?;
             for name in exported.deep.drain(..) {
+                let declared = is_declared(&name);
                 let value = match exports.raw_get::<Value>(name.as_str())? {
                     Value::Nil => continue,
-                    Value::Table(table) if !is_small(&table, &mut EXPORTED.clone()) => continue,
+                    Value::Table(table) if !declared && !is_small(&table, &mut EXPORTED.clone()) => continue,
                     value => from_lua(&value),
                 };
-                value.ok().map(|value| manifest.exports.insert(name, Export::Value(value)));
+                match value {
+                    Ok(value) => drop(manifest.exports.insert(name, Export::Value(value))),
+                    Err(reason) if declared => drop(manifest.unfit.insert(name, reason)),
+                    Err(_) => {}
+                }
             }
             Ok(manifest)
         })

@@ -1,13 +1,14 @@
 //! One loaded version of a Rhai module, as the engine sees it.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use graceful_core::lifecycle::{Hook, HookResult};
 use graceful_core::module::{Checkpoint, Draft};
+use graceful_core::role::is_declared;
 use graceful_core::{
     CallError, Export, HookCx, HookError, Lease, Lifecycle, Manifest, MigrationCx, Module, Value,
 };
@@ -57,11 +58,16 @@ impl RhaiModule {
         let registered = registration.is_some();
         let registration = registration.unwrap_or_default();
         let functions = unit.program.exports.iter().map(|(name, _)| (name.clone(), Export::Function));
-        let values = exports.iter_var().filter_map(|(name, value)| {
-            let export =
-                if value.is_fnptr() { Export::Function } else { Export::Value(to_value(value).ok()?) };
-            Some((name.to_owned(), export))
-        });
+        let mut unfit = BTreeMap::new();
+        let mut values = BTreeMap::new();
+        for (name, value) in exports.iter_var() {
+            let plain = || to_value(value).map(Export::Value);
+            match if value.is_fnptr() { Ok(Export::Function) } else { plain() } {
+                Ok(export) => drop(values.insert(name.to_owned(), export)),
+                Err(reason) if is_declared(name) => drop(unfit.insert(name.to_owned(), reason)),
+                Err(_) => {}
+            }
+        }
         let manifest = Manifest {
             name: unit.name.clone(),
             version: registration.version.clone(),
@@ -70,7 +76,8 @@ impl RhaiModule {
             checkpoint: registration.checkpoint,
             drain: registration.drain,
             migrations: registration.steps.declared.clone(),
-            exports: values.chain(functions).collect(),
+            exports: values.into_iter().chain(functions).collect(),
+            unfit,
             returned: None,
         };
         let overlay = watch::overlay().map(|overlay| Arc::downgrade(&overlay)).unwrap_or_default();

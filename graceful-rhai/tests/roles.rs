@@ -154,6 +154,22 @@ fn role_08_what_fails_is_thrown_with_class_code_and_message() {
 }
 
 #[test]
+fn role_02_what_is_declared_and_is_no_plain_data_is_an_error() {
+    let cases = ["graceful::roles::cfg([\"lists\"])", "graceful::roles::cfg([\"schema\"])"];
+    let tried = cases.map(|case| format!("try {{ {case}; }} catch (e) {{ probe::tell(e.message); }}"));
+    let main = format!("import \"probe\" as probe;\nfn run() {{ {} }}", tried.join("\n"));
+    let lists = "export const dependencies = [\"store\", |x| x];";
+    let schema = "export const config_schema = #{ f: |x| x };";
+    let app = App::start(&[("app", &main), ("lists", lists), ("schema", schema), ("store", STORE)]);
+    app.call("app", "run").unwrap();
+    let told = [
+        "module `lists` is no role: `dependencies` is no plain data: a function is no plain value",
+        "module `schema` is no role: `config_schema` is no plain data: a function is no plain value",
+    ];
+    assert_eq!(app.told(), told);
+}
+
+#[test]
 fn role_08_wrong_use_is_told() {
     all(&[
         (

@@ -69,7 +69,9 @@ pub fn diff(reply: &DiffReply) -> String {
 
 /// What was done with each role.
 pub fn applied(reply: &ApplyReply, well: &str) -> String {
-    let mut text = if reply.ok { well.to_owned() } else { "applied in part".to_owned() };
+    let partly = !reply.ok && reply.roles.iter().any(|role| role.error.is_some());
+    // What is applied and cannot be kept is an error besides.
+    let mut text = if partly { "applied in part".to_owned() } else { well.to_owned() };
     if !reply.roles.is_empty() {
         let told: Vec<String> =
             reply.roles.iter().map(|role| format!("{} {}", role.did, role.role)).collect();

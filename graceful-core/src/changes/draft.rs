@@ -9,7 +9,7 @@ use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::{self, Edge, Node};
+use crate::graph::{self, Node};
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Found, Hash, Name};
 
@@ -155,8 +155,7 @@ impl<'a> Draft<'a> {
         }
         for (name, modules) in &self.inputs.role_edges {
             // Until it is staged a role is taken to depend on what it did.
-            let edge = Edge { place: None, deferred: true, dynamic: false };
-            modules.iter().for_each(|module| graph.add(name, module, edge.clone()));
+            graph.add_role(name, modules);
         }
         for name in self.leaving.keys() {
             graph.remove(name);

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Crew, Member};
-use crate::event::EventKind;
 use crate::generation::Instance;
-use crate::hook::bounded;
+use crate::hook::release;
 use crate::role::{Callback, Did, RoleError, RoleReport, StopReport};
 use crate::scope::Resource;
 use crate::value::Value;
@@ -44,21 +43,8 @@ impl Crew {
         budget: Duration,
         warnings: &mut Vec<String>,
     ) {
-        let (world, module) = (&self.world, &instance.name);
         for resource in resources {
-            let began = world.clock.now();
-            let releasing = world.watch.over(module, "release", budget, resource.release());
-            let error = bounded(world, budget, releasing).await.err().map(|error| error.message);
-            let (kind, key) = (resource.kind().to_owned(), resource.key());
-            if let Some(error) = &error {
-                warnings.push(format!("{kind} {key} of {module} was not released: {error}"));
-                if !resource.is_done() {
-                    // It is named as what holds this generation.
-                    instance.scope.adopt(resource.clone());
-                }
-            }
-            let took = world.clock.now().saturating_sub(began);
-            world.emit(EventKind::Released { module: module.clone(), kind, key, took, error });
+            release(&self.world, instance, resource, budget, |warning| warnings.push(warning)).await;
         }
     }
 

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 
 use super::{Engine, Inner, Running};
 use crate::changes::unload_order;
+use crate::clock::apart;
 use crate::error::CallError;
 use crate::event::EventKind;
 use crate::gate::{LeaseKind, LeaseRecord};
@@ -164,12 +164,11 @@ impl Steps {
         if crew.board.desk().set.all().is_empty() || crew.board.go(&crew.world, Operation::Stop).is_err() {
             return;
         }
-        let (done, ended) = oneshot::channel();
         let stopping = crew.clone();
-        crew.world.clock.spawn(Box::pin(async move { drop(done.send(stopping.stop_all().await)) }));
+        let ended = apart(&*crew.world.clock, async move { stopping.stop_all().await });
         let most = (self.budget() + LONGER) * u32::try_from(crew.running().len() + 1).unwrap_or(1);
         match select(ended, crew.world.clock.sleep(most)).await {
-            Either::Left((Ok(report), _)) => {
+            Either::Left((Some(report), _)) => {
                 for role in report.roles.into_iter().filter(|role| role.error.is_some()) {
                     let error = role.error.unwrap_or_default();
                     self.fail(Some(role.module), format!("stop of role {}", role.role), error);
@@ -282,12 +281,10 @@ impl Steps {
     /// Runs `step` as a task of its own: if it keeps its thread, that is not this one.
     async fn apart(&self, step: BoxFuture<'static, Result<(), String>>) -> Result<(), String> {
         let clock = &self.engine.world.clock;
-        let (done, ended) = oneshot::channel();
-        clock.spawn(Box::pin(async move { drop(done.send(step.await)) }));
         let budget = self.budget();
-        match select(ended, clock.sleep(budget + LONGER)).await {
-            Either::Left((Ok(result), _)) => result,
-            Either::Left((Err(_), _)) => Err("it was dropped before it ended".into()),
+        match select(apart(&**clock, step), clock.sleep(budget + LONGER)).await {
+            Either::Left((Some(result), _)) => result,
+            Either::Left((None, _)) => Err("it was dropped before it ended".into()),
             Either::Right(_) => Err(format!("it keeps its thread and was not waited for after {budget:?}")),
         }
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use futures_channel::oneshot;
 use futures_util::future::BoxFuture;
 
 use super::{ApplyOptions, Instance};
 use crate::asked::roles::{Answer, Function, Given, Refusal, Told};
+use crate::clock::apart;
 use crate::config::Config;
 use crate::engine::Reload;
 use crate::failure::ReloadErrorKind;
@@ -154,9 +154,7 @@ impl Instance {
     fn later(&self, work: impl Future<Output = Told> + Send + 'static) -> Answer {
         let clock = self.engine.world.clock.clone();
         Answer::Later(Box::pin(async move {
-            let (done, ended) = oneshot::channel();
-            clock.spawn(Box::pin(async move { drop(done.send(work.await)) }));
-            ended.await.unwrap_or_else(|_| Err(RoleError::Stopped.into()))
+            apart(&*clock, work).await.unwrap_or_else(|| Err(RoleError::Stopped.into()))
         }))
     }
 }

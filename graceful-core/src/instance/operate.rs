@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use futures_channel::oneshot;
-
 use super::{ApplyOptions, Instance};
+use crate::clock::apart;
 use crate::config::Config;
 use crate::crew::Apply;
 use crate::engine::{Engine, Reload};
@@ -186,9 +185,7 @@ impl Instance {
         if Lease::current().is_some_and(|lease| lease.is_of_reload()) {
             return Err(RoleError::Nested);
         }
-        let (done, ended) = oneshot::channel();
-        self.engine.world.clock.spawn(Box::pin(async move { drop(done.send(work.await)) }));
-        ended.await.unwrap_or(Err(RoleError::Stopped))
+        apart(&*self.engine.world.clock, work).await.unwrap_or(Err(RoleError::Stopped))
     }
 }
 

@@ -54,6 +54,14 @@ pub enum RoleError {
         /// What was given.
         got: String,
     },
+    /// A configuration holds what cannot be kept and read again.
+    #[error("a configuration cannot hold `{path}`: {reason}")]
+    Unfit {
+        /// Where in the document: the keys, with dots between them.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// The new code has no role of a name that is enabled.
     #[error("role `{role}` is enabled and the new code has no such role; module `{module}` had it")]
     Gone {
@@ -174,6 +182,7 @@ impl RoleError {
             Unknown { .. } => "GR0504",
             Names { .. } => "GR0505",
             NoDocument { .. } => "GR0516",
+            Unfit { .. } => "GR0520",
             Schema { .. } => "GR0517",
             Gone { .. } => "GR0506",
             Refused { .. } => "GR0507",
@@ -197,7 +206,7 @@ impl RoleError {
         match self {
             Declaration { .. } | NameClash { .. } | Cycle { .. } => "RegisterRoleError",
             Unknown { .. } | Names { .. } | Use { .. } => "RoleError",
-            NoDocument { .. } | Refused { .. } | Schema { .. } => "ValidateConfigError",
+            NoDocument { .. } | Unfit { .. } | Refused { .. } | Schema { .. } => "ValidateConfigError",
             Callback { .. } | Timeout { .. } | Partly { .. } => "ApplyConfigError",
             Gone { .. } | Banned | Forbidden | Nested | Stopped => "HotReloadError",
             State { .. } | Busy | Awaited { .. } => "StateError",

@@ -144,6 +144,21 @@ impl Transaction {
         let _ = crew.board.go(&self.world, Operation::Applied);
     }
 
+    /// There was nothing to reload. If a reload had failed before, and all its roles run, that is over.
+    pub(super) fn roles_as_on_disk(&self) {
+        let board = &self.engine.crew.board;
+        let desk = board.desk();
+        let wanted = desk.set.get_enabled_roles(&desk.enabled).unwrap_or_default();
+        let whole = wanted.iter().all(|role| desk.running.contains_key(role));
+        let over = desk.state == InstanceState::ReloadError && desk.config.is_some() && whole;
+        drop(desk);
+        if over && !self.options.check {
+            for operation in [Operation::Reload, Operation::Reloaded, Operation::Applied] {
+                let _ = board.go(&self.world, operation);
+            }
+        }
+    }
+
     /// Whether the roles start from a clean slate: tasks in a state end as well.
     pub(super) fn is_clean(&self) -> bool {
         self.options.roles

@@ -8,9 +8,8 @@ use std::sync::atomic::Ordering;
 use super::Transaction;
 use crate::event::EventKind;
 use crate::generation::Instance;
-use crate::hook::{HookRun, bounded};
+use crate::hook::{HookRun, release};
 use crate::lifecycle::Hook;
-use crate::scope::Resource;
 use crate::source::Name;
 
 pub(crate) async fn retire(tx: &mut Transaction) {
@@ -25,7 +24,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
             Some(new) => hand_over(tx, &old, &new),
             None => finalize(tx, &old).await,
         }
-        release(tx, &old).await;
+        release_all(tx, &old).await;
     }
     let released: BTreeSet<Name> = tx.changes().plan.unload.iter().cloned().collect();
     tx.plan = tx.changes.take().map(|changes| changes.plan);
@@ -67,32 +66,10 @@ async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
     }
 }
 
-async fn release(tx: &mut Transaction, old: &Arc<Instance>) {
-    let budget = tx.engine.limits.retire;
+async fn release_all(tx: &mut Transaction, old: &Arc<Instance>) {
+    let (world, budget) = (tx.world.clone(), tx.engine.limits.retire);
     for resource in old.scope.close() {
-        let began = tx.world.clock.now();
-        let error =
-            bounded(&tx.world, budget, tx.world.watch.over(&old.name, "release", budget, resource.release()))
-                .await
-                .err();
-        let (kind, key) = (resource.kind().to_owned(), resource.key());
-        if let Some(error) = &error {
-            tx.warn(
-                Some(old.name.clone()),
-                format!("{kind} {key} of {} was not released: {error}", old.name),
-            );
-            keep_if_alive(old, resource);
-        }
-        let error = error.map(|error| error.message);
-        let took = tx.world.clock.now().saturating_sub(began);
-        tx.world.emit(EventKind::Released { module: old.name.clone(), kind, key, took, error });
-    }
-}
-
-/// What would not end keeps its generation in memory, and is named as what holds it.
-fn keep_if_alive(old: &Arc<Instance>, resource: Arc<dyn Resource>) {
-    if !resource.is_done() {
-        old.scope.adopt(resource);
+        release(&world, old, resource, budget, |warning| tx.warn(Some(old.name.clone()), warning)).await;
     }
 }
 

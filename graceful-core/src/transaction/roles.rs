@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::crew::{Member, Stopped};
 use crate::gate::Generation;
 use crate::generation::{Instance, World};
-use crate::graph::Edge;
 use crate::role::{Callback, Operation, RoleError, RoleInfo};
 use crate::role_set::RoleSet;
 use crate::source::Name;
@@ -188,10 +187,15 @@ impl Transaction {
     /// The roles as they will be.
     fn register(&mut self, inputs: &Inputs) -> Result<RoleSet, Failure> {
         let (mut modules, mut warnings) = (Vec::new(), Vec::new());
+        let before = self.engine.crew.board.desk().set.clone();
         for name in &inputs.roles {
-            match self.next_instance(name) {
-                Some(_) => modules.push(name.clone()),
-                None => warnings.push((name.clone(), format!("the module of role {name} is gone"))),
+            let old = before.of_module(name);
+            match (self.next_instance(name), old) {
+                (Some(_), _) => modules.push(name.clone()),
+                (None, Some(old)) if old.permanent => {
+                    return Err(RoleError::Gone { role: old.name.clone(), module: name.clone() }.into());
+                }
+                (None, _) => warnings.push((name.clone(), format!("the module of role {name} is gone"))),
             }
         }
         for (name, message) in warnings {
@@ -233,10 +237,7 @@ impl Transaction {
         if let Some(next) = self.roles.next.take() {
             let mut graph = self.world.graph.lock().unwrap();
             for role in next.all() {
-                for module in &role.dependencies {
-                    let edge = Edge { place: None, deferred: true, dynamic: false };
-                    graph.add(&role.module, module, edge);
-                }
+                graph.add_role(&role.module, &role.dependencies);
             }
             drop(graph);
             let before = live_at(&self.world, self.base);

@@ -18,19 +18,20 @@ pub fn read_document(path: &Path) -> Result<Config, ManifestError> {
         let text = Text { file: &file, text: "" };
         text.error(0..0, format!("cannot read it: {error}"))
     })?;
-    let source = Text { file: &file, text: &text };
-    let document = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => json(source)?,
-        Some("toml") => toml(source)?,
-        _ => return Err(source.error(0..0, "its name ends in neither `.toml` nor `.json`")),
-    };
-    Config::new(document).map_err(|error| source.error(0..0, error.to_string()))
+    let source = Text { file: &file, text: text.strip_prefix('\u{feff}').unwrap_or(&text) };
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => Config::new(json(source)?).map_err(|error| source.error(0..0, error.to_string())),
+        Some("toml") => toml(source),
+        _ => Err(source.error(0..0, "its name ends in neither `.toml` nor `.json`")),
+    }
 }
 
-fn toml(source: Text<'_>) -> Result<Value, ManifestError> {
+fn toml(source: Text<'_>) -> Result<Config, ManifestError> {
     let table = DeTable::parse(source.text)
         .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
-    Fields::new(source, table.get_ref()).everything().map(Value::Map)
+    let fields = Fields::new(source, table.get_ref());
+    let document = Value::Map(fields.everything()?);
+    Config::new(document).map_err(|error| fields.unfit(&error))
 }
 
 fn json(source: Text<'_>) -> Result<Value, ManifestError> {
@@ -64,7 +65,29 @@ mod tests {
         let error = read("a.json", "{\"web\": {\n  \"port\": eighty}}").unwrap_err();
         assert_eq!(error, "a.json:2:11: expected value");
         assert!(read("a.toml", "[web]\nport = \n").unwrap_err().starts_with("a.toml:2:"));
+        let marked = read("a.json", "\u{feff}{\"web\": {\"port\": 80, \"hosts\": [\"a\"]}}").unwrap();
+        assert_eq!(marked, json);
         assert!(read("a.yaml", "web: 1").unwrap_err().contains("neither"));
         assert!(read("a.json", "[1]").unwrap_err().contains("a table of sections"));
+    }
+
+    #[test]
+    fn cfg_05_every_kind_of_value_is_read_as_it_is() {
+        let text = r#"{"a":[1,-2,1.5,1.0,true,null,"x",{}],"b":9223372036854775807}"#;
+        let config = read("a.json", text).unwrap();
+        assert_eq!(serde_json::to_string(&config).unwrap(), text);
+    }
+
+    #[test]
+    fn cfg_05_what_would_be_lost_is_told_with_its_place() {
+        let error = read("a.json", "{\"web\": {},\n \"web\": {\"port\": 80}}").unwrap_err();
+        assert!(error.ends_with("the key `web` stands here twice"), "{error}");
+        assert!(error.starts_with("a.json:2:"), "{error}");
+        let error = read("a.json", "{\"web\": 18446744073709551615}").unwrap_err();
+        assert!(error.starts_with("a.json:1:") && error.ends_with("the number is too large"), "{error}");
+        let error = read("a.toml", "[web]\nport = 80\nwait = inf\n").unwrap_err();
+        assert_eq!(error, "a.toml:3:8: a configuration cannot hold `web.wait`: inf is no number to be kept");
+        let error = read("a.toml", "[web]\nwaits = [1.0, nan]\n").unwrap_err();
+        assert!(error.starts_with("a.toml:2:15: "), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use graceful_core::{DrainPolicy, Name, Value};
+use graceful_core::{Config, DrainPolicy, Name, Value};
 use toml::de::DeTable;
 
 mod measure;
@@ -167,6 +167,7 @@ impl App {
         let table = DeTable::parse(text)
             .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
         let mut fields = Fields::new(source, table.get_ref());
+        let has_roles = table.get_ref().contains_key("roles");
         let app = App {
             name: fields.string("name")?.unwrap_or_default(),
             entry: fields.strings("entry")?.unwrap_or_default().into_iter().map(Name::from).collect(),
@@ -177,7 +178,7 @@ impl App {
             admin: admin(fields.table("admin")?)?,
             roles: roles(fields.table("roles")?)?,
             state_dir: fields.string("state_dir")?.unwrap_or_else(|| STATE_DIR.to_owned()).into(),
-            config: fields.free("config")?,
+            config: config(fields.table("config")?, has_roles)?,
         };
         fields.finish()?;
         let missing = if app.name.is_empty() { "name" } else { "entry" };
@@ -253,6 +254,16 @@ fn roles(fields: Option<Fields<'_>>) -> Result<Option<RoleSettings>, ManifestErr
     Ok(Some(settings))
 }
 
+/// The app's own settings. What roles are told has to be what can be kept.
+fn config(fields: Option<Fields<'_>>, told: bool) -> Result<BTreeMap<String, Value>, ManifestError> {
+    let Some(fields) = fields else { return Ok(BTreeMap::new()) };
+    let config = fields.everything()?;
+    if told {
+        Config::new(Value::Map(config.clone())).map_err(|error| fields.unfit(&error))?;
+    }
+    Ok(config)
+}
+
 fn admin(fields: Option<Fields<'_>>) -> Result<AdminSettings, ManifestError> {
     let Some(mut fields) = fields else { return Ok(AdminSettings::default()) };
     let settings = AdminSettings { metrics: fields.address("metrics")? };
@@ -266,6 +277,15 @@ mod tests {
 
     fn complaint(text: &str) -> String {
         App::parse("graceful.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn cfg_05_what_roles_could_not_be_told_again_is_no_manifest() {
+        let text = "name = \"shop\"\nentry = [\"web\"]\n[config.web]\nwait = inf\n";
+        assert!(App::parse("graceful.toml", text).is_ok(), "module `config` may have it");
+        let text = text.replace("entry", "[roles]\nmodules");
+        let told = "graceful.toml:5:8: a configuration cannot hold `web.wait`: inf is no number to be kept";
+        assert_eq!(complaint(&text), told);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use graceful_core::Value;
+use graceful_core::{RoleError, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -211,13 +211,6 @@ impl<'a> Fields<'a> {
         Ok(Some(self.inner(key, value, table)))
     }
 
-    /// A table whose keys are the app's own.
-    pub(super) fn free(&mut self, key: &'static str) -> Result<BTreeMap<String, Value>, ManifestError> {
-        let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
-        let table = value.get_ref().as_table().ok_or_else(|| self.wrong(key, value, "a table"))?;
-        self.inner(key, value, table).everything()
-    }
-
     fn plain(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Result<Value, ManifestError> {
         Ok(match value.get_ref() {
             DeValue::String(text) => Value::Str(text.to_string()),
@@ -239,6 +232,32 @@ impl<'a> Fields<'a> {
                 Value::Map(entries.collect::<Result<_, _>>()?)
             }
         })
+    }
+
+    /// The complaint about what a configuration cannot hold.
+    pub(super) fn unfit(&self, error: &RoleError) -> ManifestError {
+        let path = match error {
+            RoleError::Unfit { path, .. } => path.as_str(),
+            _ => "",
+        };
+        self.text.error(self.span(path), error.to_string())
+    }
+
+    /// Where the value of a path stands, or what is around it.
+    fn span(&self, path: &str) -> Range<usize> {
+        let mut keys = path.split('.');
+        let found = keys.next().and_then(|key| self.table.get(key));
+        let Some(mut value) = found else { return self.at.clone() };
+        for key in keys {
+            let inner = match value.get_ref() {
+                DeValue::Table(table) => table.get(key),
+                DeValue::Array(items) => key.parse().ok().and_then(|index: usize| items.get(index)),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            value = inner;
+        }
+        value.span()
     }
 
     /// The complaint that `key` is needed and not there.

@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(kept.find(), Found::Applied(applied(number)));
         }
         assert_eq!(fs::metadata(kept.path()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(kept.put(&applied(f64::NAN)).is_err());
+        assert!(kept.put(&Applied { opts: f64::NAN.into(), ..applied(1.0) }).is_err());
         assert_eq!(kept.find(), Found::Applied(applied(1.797e308)));
         assert_eq!(kept.left_unfinished(), None);
         kept.forget().unwrap();

@@ -22,8 +22,7 @@ pub(crate) fn fits(schema: &Value, section: &Value) -> Result<(), Mismatch> {
     let mut schema = json(schema).map_err(whole)?;
     objects(&mut schema);
     let validator = jsonschema::validator_for(&schema);
-    let validator =
-        validator.map_err(|error| whole(format!("`config_schema` is no JSON Schema: {error}")))?;
+    let validator = validator.map_err(|error| whole(not_usable(&error)))?;
     let section = match section {
         Value::List(list) if list.is_empty() => Json::Object(Default::default()),
         section => json(section).map_err(whole)?,
@@ -32,6 +31,17 @@ pub(crate) fn fits(schema: &Value, section: &Value) -> Result<(), Mismatch> {
     let path = error.instance_path().to_string();
     let path = path.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
     Err(Mismatch { path, expected: error.to_string() })
+}
+
+fn not_usable(error: &jsonschema::ValidationError<'_>) -> String {
+    use jsonschema::ReferencingError::Unretrievable;
+    use jsonschema::error::ValidationErrorKind::Referencing;
+    match error.kind() {
+        Referencing(Unretrievable { uri, .. }) => {
+            format!("`config_schema` refers to `{uri}`, and a schema refers to nothing outside of itself")
+        }
+        _ => format!("`config_schema` is no JSON Schema: {error}"),
+    }
 }
 
 fn json(value: &Value) -> Result<Json, String> {
@@ -72,6 +82,9 @@ mod tests {
         let (path, expected) = told(schema, "[]").unwrap();
         assert_eq!((path.as_str(), expected.as_str()), ("", r#""port" is a required property"#));
         assert_eq!(told(r#"{"type": "object", "properties": []}"#, "{}"), None);
+        let (_, expected) = told(r#"{"$ref": "http://example.com/x.json"}"#, "{}").unwrap();
+        let refers = "`config_schema` refers to `http://example.com/x.json`, and a schema refers to nothing outside of itself";
+        assert_eq!(expected, refers);
         assert!(told(r#"{"type": "objekt"}"#, "{}").unwrap().1.contains("is no JSON Schema"));
     }
 }

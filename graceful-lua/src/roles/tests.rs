@@ -142,6 +142,42 @@ fn role_08_what_fails_is_nothing_and_an_error_object() {
 }
 
 #[test]
+fn role_02_what_is_declared_and_is_no_plain_data_is_an_error() {
+    let bench = Bench::new(&[
+        ("app", APP),
+        ("notes", "return { said = '' }"),
+        ("store", STORE),
+        ("lists", "return { dependencies = { 'store', print } }"),
+        ("schema", "return { config_schema = { type = 'object', properties = { f = print } } }"),
+        ("ring", "local t = {} t.properties = t return { config_schema = t }"),
+        ("begins", "return { init = coroutine.create(print) }"),
+        ("many", "local d = {} for i = 1, 1100 do d[i] = 'store' end return { dependencies = d }"),
+    ]);
+    let refused = |module: &str| {
+        let told = tried(&bench, &format!("roles.cfg({{'{module}'}})"));
+        told.replace("nil, RegisterRoleError GR0501: ", "")
+    };
+    assert_eq!(
+        refused("lists"),
+        "module `lists` is no role: `dependencies` is no plain data: `[2]` is a function"
+    );
+    assert_eq!(
+        refused("schema"),
+        "module `schema` is no role: `config_schema` is no plain data: `properties.f` is a function"
+    );
+    assert_eq!(
+        refused("ring"),
+        "module `ring` is no role: `config_schema` is no plain data: `properties` contains itself"
+    );
+    assert_eq!(
+        refused("begins"),
+        "module `begins` is no role: `init` is no plain data: the value is a thread"
+    );
+    assert_eq!(refused("many"), "true");
+    assert_eq!(tried(&bench, "#roles.get_role('many').dependencies"), "1100");
+}
+
+#[test]
 fn role_08_wrong_use_is_told() {
     let bench = bench();
     let wrong = |text: &str| tried(&bench, text).replace("nil, RoleError GR0518: ", "! ");

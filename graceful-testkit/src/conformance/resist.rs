@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use graceful_core::{InstanceState, Limits};
+use graceful_core::{InstanceState, Limits, Outcome};
 
 use super::cfg::apply;
 use super::role::{must_cfg, role, roles};
@@ -134,4 +134,42 @@ pub fn sm_03_everything_since_cfg_is_reloaded_and_nothing_before<S: Subject>() {
     let reloaded: Vec<&str> = report.modules.iter().map(|module| module.module.as_str()).collect();
     assert!(["late", "web"].iter().all(|name| reloaded.contains(name)), "{reloaded:?}");
     assert!(!["early", "main"].iter().any(|name| reloaded.contains(name)), "{reloaded:?}");
+}
+
+/// SM-05: a permanent role is enabled everywhere: it does not go with its source.
+pub fn sm_05_a_permanent_role_whose_source_is_gone_is_an_error<S: Subject>() {
+    needs!(S: hooks);
+    let app = App::of::<S>()
+        .module(role("web", &[]))
+        .module(role("off", &[]))
+        .module(role("watchdog", &[]).value("permanent", true))
+        .start();
+    must_cfg(&app, &["web", "off", "watchdog"]);
+    apply(&app, &["web"]).unwrap();
+    app.take_notes();
+    app.remove("watchdog");
+    let error = app.must_fail();
+    assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0506", "watchdog"));
+    assert_eq!((app.take_notes().len(), roles(&app).running().len()), (0, 2));
+    app.edit(role("watchdog", &[]).value("permanent", true));
+    app.remove("off");
+    app.must_reload();
+    assert_eq!(roles(&app).get_all_roles(), ["web", "watchdog"], "one that does not run may go");
+}
+
+/// SM-04: what failed was put back as it was: there is nothing to reload, and the failure is over.
+pub fn sm_04_a_failure_is_over_when_nothing_is_left_to_reload<S: Subject>() {
+    needs!(S: hooks, texts);
+    let app = App::of::<S>().module(role("web", &[])).start();
+    must_cfg(&app, &["web"]);
+    apply(&app, &["web"]).unwrap();
+    app.edit(role("web", &[]).function("init", [throw("no")]));
+    app.must_fail();
+    assert_eq!(roles(&app).state(), InstanceState::ReloadError);
+    app.take_notes();
+    app.edit(role("web", &[]));
+    assert_eq!(app.must_reload().outcome, Outcome::Unchanged);
+    assert_eq!(roles(&app).state(), InstanceState::RolesConfigured);
+    assert!(roles(&app).trouble().is_none());
+    assert_eq!(app.take_notes(), [""; 0], "nothing was stopped, started or told");
 }

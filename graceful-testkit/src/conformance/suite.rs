@@ -240,6 +240,8 @@ macro_rules! conformance {
                 cfg_02_an_init_that_spins_is_stopped,
                 scope_02_a_roles_task_that_swallows_cancellation_ends,
                 scope_02_a_task_that_stands_still_ends_with_its_role,
+                sm_05_a_permanent_role_whose_source_is_gone_is_an_error,
+                sm_04_a_failure_is_over_when_nothing_is_left_to_reload,
                 frb_03_globals_are_kept_by_owner_and_name,
                 sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }
