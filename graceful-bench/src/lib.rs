@@ -5,3 +5,4 @@ pub mod http;
 pub mod kill;
 pub mod storm;
 pub mod subjects;
+pub mod fuzz;

@@ -228,4 +228,24 @@ mod tests {
         aside.sort();
         assert_eq!(aside, ["notes", "{\"mine\": true}", "{\"mine\": true}\n"]);
     }
+
+    #[test]
+    fn cfg_05_no_text_breaks_the_reader() {
+        use graceful_testkit::fuzz::Fuzz;
+        let told = std::env::var("GRACEFUL_INPUTS").ok().and_then(|inputs| inputs.parse().ok());
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::new(dir.path().to_owned(), "shop");
+        kept.put(&applied(80.0)).unwrap();
+        let whole = fs::read_to_string(kept.path()).unwrap();
+        let (header, applied) = whole.split_once('\n').unwrap();
+        let hash = serde_json::from_str::<Header>(header).unwrap().hash;
+        let read = |input: &[u8]| drop(kept.read(input));
+        Fuzz::of([&whole]).run(told.unwrap_or(2_000), read).assert();
+        // Past the hash: whoever can write the file can write that.
+        let signed = |input: &[u8]| {
+            let header = header.replace(&hash, &Hash::of(input).to_string());
+            read(&[header.as_bytes(), b"\n", input, b"\n"].concat());
+        };
+        Fuzz::of([applied.trim_end()]).run(told.unwrap_or(2_000), signed).assert();
+    }
 }
