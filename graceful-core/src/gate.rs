@@ -5,18 +5,19 @@
 
 mod cancel;
 mod close;
+mod drain;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use event_listener::{Event, EventListener};
 use serde::{Deserialize, Serialize};
 
 use crate::source::Name;
+use crate::sync::{AtomicU64, Event, EventListener, Mutex, MutexGuard, wait_timeout};
 pub use cancel::Cancel;
 pub(crate) use wait::Waiting;
 
@@ -202,8 +203,7 @@ impl Gate {
     /// Waits, blocking this thread, until something changed or `timeout` passed. For synchronous callers
     /// that stand outside of every VM's lock.
     pub fn wait_blocking(&self, listener: EventListener, timeout: Duration) {
-        use event_listener::Listener;
-        listener.wait_timeout(timeout);
+        wait_timeout(listener, timeout);
     }
 
     pub(crate) fn leave(&self, id: u64) {

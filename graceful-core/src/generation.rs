@@ -1,8 +1,8 @@
 //! The live world: every module's instances, and which of them a call at a given generation sees.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::select;
@@ -17,6 +17,7 @@ use crate::module::{Compiled, Module};
 use crate::planted::{Bug, is_planted};
 use crate::scope::{Identity, Scope, Table};
 use crate::source::{Name, Source};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, RwLock};
 use crate::version::Version;
 use crate::watch::Watch;
 

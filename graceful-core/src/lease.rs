@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-
-use event_listener::EventListener;
 
 use crate::error::CallError;
 use crate::gate::{Cancel, Gate, Generation, LeaseKind, LeaseRecord, Shut};
 use crate::intent::Intents;
 use crate::source::Name;
+use crate::sync::{AtomicBool, AtomicU64, EventListener, thread_local};
 
 struct LeaseState {
     gate: Arc<Gate>,
@@ -85,24 +84,24 @@ impl Lease {
     /// The lease this thread runs under, if any. Set around every poll of [`Lease::scope`] and by
     /// [`Lease::enter`]; nested coroutines and calls from script to Rust to script inherit it.
     pub fn current() -> Option<Lease> {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.with(|current| current.borrow().clone())
     }
 
     /// Whether this thread runs under a lease.
     #[inline]
     pub fn is_held() -> bool {
-        LEASED.get()
+        LEASED.with(Cell::get)
     }
 
     /// The generation this thread is pinned to, without taking a share of the lease.
     #[inline]
     pub fn current_generation() -> Option<Generation> {
-        CURRENT.with_borrow(|lease| lease.as_ref().map(Lease::generation))
+        CURRENT.with(|lease| lease.borrow().as_ref().map(Lease::generation))
     }
 
     /// The intents of the transaction this thread runs in, if any.
     pub fn current_intents() -> Option<Arc<Intents>> {
-        CURRENT.with_borrow(|lease| lease.as_ref().and_then(|lease| lease.0.intents.clone()))
+        CURRENT.with(|lease| lease.borrow().as_ref().and_then(|lease| lease.0.intents.clone()))
     }
 
     /// The module it entered.
@@ -212,8 +211,9 @@ impl Lease {
 
     /// Makes this the thread's current lease until the guard drops.
     pub fn enter(&self) -> Entered {
-        LEASED.set(true);
-        Entered { previous: CURRENT.replace(Some(self.clone())), _not_send: std::marker::PhantomData }
+        LEASED.with(|leased| leased.set(true));
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        Entered { previous, _not_send: std::marker::PhantomData }
     }
 
     /// Runs `future` under this lease; the lease ends with the future.
@@ -232,8 +232,8 @@ pub struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         // What it was last may end with this; by then the thread must be able to ask for its lease.
-        LEASED.set(self.previous.is_some());
-        let mine = CURRENT.replace(self.previous.take());
+        LEASED.with(|leased| leased.set(self.previous.is_some()));
+        let mine = CURRENT.with(|current| current.replace(self.previous.take()));
         drop(mine);
     }
 }

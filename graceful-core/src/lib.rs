@@ -21,6 +21,7 @@ pub mod migration;
 pub mod manifest;
 pub mod limits;
 // parts
+mod sync;
 pub mod clock;
 mod watch;
 pub mod graph;
@@ -62,6 +63,9 @@ pub mod engine;
 pub mod call;
 pub mod instance;
 pub mod show;
+
+#[cfg(all(test, feature = "shuttle"))]
+mod interleavings;
 
 pub use backend::{Backend, Control, Finalize, Importer, Kept, StageCx, Txn, TxnCx};
 pub use call::Handle;

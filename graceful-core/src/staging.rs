@@ -32,6 +32,7 @@ use crate::report::DrainPolicy;
 
 use crate::scope::Scope;
 use crate::source::Name;
+use crate::sync;
 use crate::version::Version;
 use import::{Reply, Requests};
 
@@ -159,7 +160,7 @@ impl Staging {
             scope: Scope::new(name.clone(), self.generation, self.intents.clone(), self.world.table.clone()),
             state_since: same_backend.map_or_else(|| self.world.clock.now(), |live| live.state_since),
             state_version: OnceLock::new(),
-            edges: Mutex::new(next_edges(load)),
+            edges: sync::Mutex::new(next_edges(load)),
             last: u64::MAX.into(),
             module: OnceLock::new(),
             staged_in: OnceLock::new(),

@@ -34,6 +34,7 @@ pub mod sim;
 pub mod endurance;
 pub mod sweep;
 pub mod updates;
+pub mod fuzz;
 
 pub use clock::{ClockKind, ManualClock, Pending, Time, TokioClock};
 pub use dialect::Dialect;

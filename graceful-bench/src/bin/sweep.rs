@@ -1,5 +1,6 @@
 //! Fails a reload at each of its steps, for every graph of a few modules and for random ones.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -8,7 +9,7 @@ use graceful_core::Limits;
 use graceful_testkit::faults::Way;
 use graceful_testkit::sweep::graphs::{Cast, Edit, Graph};
 use graceful_testkit::sweep::{Sweep, Swept};
-use graceful_testkit::{ClockKind, FakeSubject, Subject};
+use graceful_testkit::{Capabilities, ClockKind, Dialect, FakeSubject, Subject};
 
 /// How many things that stay wrong are shown.
 const SHOWN: usize = 3;
@@ -29,6 +30,9 @@ struct Args {
     /// Every acyclic graph up to so many modules.
     #[arg(long, default_value_t = 4)]
     modules: usize,
+    /// Every edit of every graph, and every step of the undo, for five and six modules, too: takes long.
+    #[arg(long)]
+    deep: bool,
     /// Every graph of roles up to so many.
     #[arg(long, default_value_t = 3)]
     roles: usize,
@@ -41,6 +45,21 @@ struct Args {
     /// Code that loops and takes memory, in every graph up to so many modules: each takes real time.
     #[arg(long, default_value_t = 2)]
     loops: usize,
+}
+
+/// Rhai without tasks: they are threads, which take real time on a clock that stands still.
+struct Alone;
+
+impl Subject for Alone {
+    fn backend() -> Arc<dyn graceful_core::Backend> {
+        Rhai::backend()
+    }
+    fn dialect() -> &'static dyn Dialect {
+        Rhai::dialect()
+    }
+    fn capabilities() -> Capabilities {
+        Capabilities { tasks: false, handover: false, ..Rhai::capabilities() }
+    }
 }
 
 #[derive(Default)]
@@ -67,34 +86,34 @@ impl Total {
     }
 }
 
-/// Up to four modules each edit and each way on an app of its own, beyond on one app until it is stuck.
-fn sized(sweep: Sweep, modules: usize) -> Sweep {
+/// Up to three modules the undo fails in three ways, up to five with an error, beyond not at all. From five on all
+/// faults of a graph come to one app, until it is stuck.
+fn sized(sweep: Sweep, modules: usize, deep: bool) -> Sweep {
     let sweep = sweep.clock(ClockKind::Manual);
     match modules {
         0..=3 => sweep.undo([Way::Error, Way::Panic, Way::Hang]),
         4 => sweep,
+        6 if !deep => sweep.on_one_app().undo([]),
         _ => sweep.on_one_app(),
     }
 }
 
-fn every<S: Subject>(total: &mut Total, modules: usize, cast: Cast) {
+fn every<S: Subject>(total: &mut Total, modules: usize, cast: Cast, deep: bool) {
     let began = Instant::now();
     for (turn, graph) in Graph::all(modules).iter().enumerate() {
         total.graphs += 1;
-        for edit in edits(modules, turn) {
-            let sweep = sized(graph.sweep::<S>(edit, cast, turn), modules);
+        for edit in edits(modules, turn, deep) {
+            let sweep = sized(graph.sweep::<S>(edit, cast, turn), modules, deep);
             total.add(&format!("{cast:?} {graph:?} {edit:?} turn {turn}"), sweep.run());
         }
     }
     total.line(&format!("{cast:?} of {modules}"), began);
 }
 
-/// Every module alone and all of them; of six modules one, in turn.
-fn edits(modules: usize, turn: usize) -> Vec<Edit> {
-    if modules < 6 {
-        return (0..modules).map(Edit::One).chain([Edit::All]).collect();
-    }
-    vec![if turn % 7 == 6 { Edit::All } else { Edit::One(turn % 7) }]
+/// Every module alone and all of them; from five modules on one of these, in turn.
+fn edits(modules: usize, turn: usize, deep: bool) -> Vec<Edit> {
+    let all: Vec<Edit> = (0..modules).map(Edit::One).chain([Edit::All]).collect();
+    if modules < 5 || deep { all } else { vec![all[turn % all.len()]] }
 }
 
 fn loops<S: Subject>(total: &mut Total, modules: usize) {
@@ -120,7 +139,7 @@ fn random<S: Subject>(total: &mut Total, seeds: std::ops::Range<u64>) {
         let graph = Graph::random(modules, seed);
         let edit = if seed % 3 == 0 { Edit::All } else { Edit::One(seed as usize % modules) };
         let cast = if seed % 4 == 0 { Cast::Roles } else { Cast::Modules };
-        let sweep = sized(graph.sweep::<S>(edit, cast, seed as usize), modules).one_in(50, seed);
+        let sweep = sized(graph.sweep::<S>(edit, cast, seed as usize), modules, true).one_in(50, seed);
         total.add(&format!("seed {seed}: {cast:?} {edit:?}"), sweep.run());
     }
     total.line("random", began);
@@ -129,8 +148,8 @@ fn random<S: Subject>(total: &mut Total, seeds: std::ops::Range<u64>) {
 fn all<S: Subject>(args: &Args) -> Total {
     let mut total = Total::default();
     (1..=args.loops).for_each(|modules| loops::<S>(&mut total, modules));
-    (1..=args.modules).for_each(|modules| every::<S>(&mut total, modules, Cast::Modules));
-    (1..=args.roles).for_each(|modules| every::<S>(&mut total, modules, Cast::Roles));
+    (1..=args.modules).for_each(|modules| every::<S>(&mut total, modules, Cast::Modules, args.deep));
+    (1..=args.roles).for_each(|modules| every::<S>(&mut total, modules, Cast::Roles, args.deep));
     if args.random > 0 {
         random::<S>(&mut total, args.seed..args.seed + args.random);
     }
@@ -142,7 +161,7 @@ fn main() -> std::process::ExitCode {
     let total = match args.backend {
         Backend::Fake => all::<FakeSubject>(&args),
         Backend::Lua => all::<Lua>(&args),
-        Backend::Rhai => all::<Rhai>(&args),
+        Backend::Rhai => all::<Alone>(&args),
     };
     let violations = total.swept.violations.len();
     println!("{} graphs, {} faults, {violations} violations", total.graphs, total.swept.faults);

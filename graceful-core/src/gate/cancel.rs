@@ -1,12 +1,11 @@
 //! The cancellation of one lease.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use event_listener::{Event, EventListener};
-
 use crate::error::{CallError, ScriptError, ScriptErrorKind};
+use crate::sync::{AtomicBool, Event, EventListener};
 
 /// The cancellation of one lease.
 #[derive(Debug, Default)]

@@ -53,31 +53,18 @@ impl Transaction {
     }
 
     async fn wait_idle(&mut self, kinds: &[LeaseKind], cancels: bool) -> Result<usize, Failure> {
-        let mut cancelled = 0;
-        loop {
-            let listener = self.world.gate.listen();
-            let busy = self.world.gate.busy(&self.gated, kinds);
-            if busy.is_empty() || is_planted(Bug::DrainDoesNotWait) {
-                return Ok(cancelled);
-            }
-            let mut left = self.deadline.saturating_sub(self.world.clock.now());
-            if cancels && cancelled == 0 {
-                // Half of the exclusive time is for calls to end by themselves, the rest for cancelled ones.
-                left = left.saturating_sub(self.engine.limits.exclusive / 2);
-                if left.is_zero() {
-                    busy.iter().for_each(|lease| lease.cancel.cancel());
-                    cancelled = busy.len();
-                    continue;
-                }
-            }
-            if left.is_zero() {
-                let holders =
-                    busy.iter().map(|lease| format!("{} (generation {})", lease.root, lease.generation));
-                let deadline = self.engine.limits.exclusive;
-                return Err(Failure::DrainTimeout { holders: holders.collect(), deadline });
-            }
-            select(listener, self.world.clock.sleep(left)).await;
+        if is_planted(Bug::DrainDoesNotWait) {
+            return Ok(0);
         }
+        let limits = &self.engine.limits;
+        // Half of the exclusive time is for calls to end by themselves, the rest for cancelled ones.
+        let cancels = cancels.then_some(limits.exclusive / 2);
+        let (gate, clock) = (&self.world.gate, &*self.world.clock);
+        gate.idle(clock, &self.gated, kinds, self.deadline, cancels).await.map_err(|busy| {
+            let holders =
+                busy.iter().map(|lease| format!("{} (generation {})", lease.root, lease.generation));
+            Failure::DrainTimeout { holders: holders.collect(), deadline: limits.exclusive }
+        })
     }
 
     pub(super) async fn suspend(&mut self) -> Result<(), Failure> {

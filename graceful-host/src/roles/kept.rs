@@ -9,6 +9,8 @@ use graceful_core::source::Hash;
 use graceful_core::{Config, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::crash::step;
+
 const FILE: &str = "applied.json";
 const KIND: &str = "graceful applied configuration";
 const VERSION: u32 = 1;
@@ -116,13 +118,19 @@ impl Kept {
         let beside = self.unfinished();
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
+        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+        file.write_all(head)?;
+        step("half of the configuration is written");
+        file.write_all(tail)?;
+        step("the configuration is written");
         file.sync_all()?;
+        step("the configuration is on disk");
         drop(file);
         if matches!(self.find(), Found::Unusable(_)) {
             self.set_aside()?;
         }
         fs::rename(&beside, self.path())?;
+        step("the configuration is in its place");
         sync(&self.folder)
     }
 
@@ -219,5 +227,25 @@ mod tests {
             .collect();
         aside.sort();
         assert_eq!(aside, ["notes", "{\"mine\": true}", "{\"mine\": true}\n"]);
+    }
+
+    #[test]
+    fn cfg_05_no_text_breaks_the_reader() {
+        use graceful_testkit::fuzz::Fuzz;
+        let told = std::env::var("GRACEFUL_INPUTS").ok().and_then(|inputs| inputs.parse().ok());
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::new(dir.path().to_owned(), "shop");
+        kept.put(&applied(80.0)).unwrap();
+        let whole = fs::read_to_string(kept.path()).unwrap();
+        let (header, applied) = whole.split_once('\n').unwrap();
+        let hash = serde_json::from_str::<Header>(header).unwrap().hash;
+        let read = |input: &[u8]| drop(kept.read(input));
+        Fuzz::of([&whole]).run(told.unwrap_or(2_000), read).assert();
+        // Past the hash: whoever can write the file can write that.
+        let signed = |input: &[u8]| {
+            let header = header.replace(&hash, &Hash::of(input).to_string());
+            read(&[header.as_bytes(), b"\n", input, b"\n"].concat());
+        };
+        Fuzz::of([applied.trim_end()]).run(told.unwrap_or(2_000), signed).assert();
     }
 }

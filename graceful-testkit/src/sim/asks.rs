@@ -29,7 +29,7 @@ impl Play<'_> {
         };
         let handle = self.app.engine().handle(name(module).as_str(), word.as_str());
         let args = match function {
-            Function::Hit => vec![Value::Map([("id".to_owned(), id.into())].into())],
+            Function::Hit => vec![Value::Map([("id".to_owned(), id.into())].into()), Value::Null],
             _ => Vec::new(),
         };
         let call = self.app.time().spawn(async move { handle.call(args).await });
