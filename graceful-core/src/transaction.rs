@@ -123,6 +123,7 @@ impl Transaction {
             Ok(Reached::Validated) => self.checked().await,
             Ok(Reached::Nothing) => {
                 self.commit_roles();
+                self.settle_roles();
                 self.tell_applied().await;
                 self.roles_as_on_disk();
                 Ok(self.report(Outcome::Unchanged))

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mlua::Lua;
+use mlua::{Function, Lua, Table};
 
 use crate::run::How;
 use crate::vm::Vm;
@@ -26,8 +26,9 @@ const DELAY: Duration = Duration::from_millis(20);
 
 /// Whether the collector rests, and how much was in use when it began to. Every restart makes Lua begin a
 /// cycle at once, so it is not restarted between two top levels.
-#[derive(Default)]
 pub(crate) struct Collector {
+    /// The functions of `lua/collector.lua`, where the VM has what they need.
+    steps: Option<Steps>,
     resting: Mutex<Option<usize>>,
     /// How much was in use when all of the VM had last been gone through.
     tidy: AtomicUsize,
@@ -36,7 +37,26 @@ pub(crate) struct Collector {
     more: AtomicBool,
 }
 
+struct Steps {
+    step: Function,
+    wake: Function,
+}
+
 impl Collector {
+    pub(crate) fn load(lua: &Lua) -> mlua::Result<Self> {
+        let collectgarbage: Option<Function> = lua.globals().raw_get("collectgarbage")?;
+        let steps = match collectgarbage.filter(|_| cfg!(not(feature = "luajit"))) {
+            Some(collectgarbage) => {
+                let chunk = lua.load(include_str!("lua/collector.lua")).set_name("=graceful");
+                let made: Table = chunk.call((collectgarbage, lua.create_table()?))?;
+                Some(Steps { step: made.get("step")?, wake: made.get("wake")? })
+            }
+            None => None,
+        };
+        let (resting, tidy, tidies, more) = Default::default();
+        Ok(Self { steps, resting, tidy, tidies, more })
+    }
+
     /// It rests from now on. Called under the VM's lock.
     pub(crate) fn rest(&self, lua: &Lua) {
         // LuaJIT has no collection of last resort: with its memory limited its collector has to go on.
@@ -59,8 +79,19 @@ impl Collector {
 
     /// It works again. Called under the VM's lock.
     pub(crate) fn wake(&self, lua: &Lua) {
-        if self.resting.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+        if self.resting.lock().unwrap_or_else(PoisonError::into_inner).take().is_none() {
+            return;
+        }
+        if self.steps.as_ref().is_none_or(|steps| steps.wake.call::<()>(()).is_err()) {
             lua.gc_restart();
+        }
+    }
+
+    /// One step; whether it ended a cycle. Nothing if it cannot be stepped.
+    fn step(&self, lua: &Lua) -> Option<bool> {
+        match &self.steps {
+            Some(steps) => steps.step.call(()).ok(),
+            None => lua.gc_step().ok(),
         }
     }
 
@@ -70,8 +101,7 @@ impl Collector {
 }
 
 impl Vm {
-    /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM. Called under
-    /// its lock.
+    /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM.
     pub(crate) fn tidy_up(self: &Arc<Self>) {
         let collector = &self.collector;
         if cfg!(feature = "luajit") || !self.is_littered() {
@@ -100,7 +130,7 @@ impl Vm {
             let began = Instant::now();
             self.grave.clear(&self.records, 256);
             while began.elapsed() < STEP {
-                if self.lua.gc_step().ok()? {
+                if self.collector.step(&self.lua)? {
                     return Some(self.grave.is_empty());
                 }
             }

@@ -241,11 +241,11 @@ impl Txn for LuaTxn {
             swap();
             vm.set_open(None);
             vm.collector.wake(&vm.lua);
-            vm.tidy_up();
             claims
         };
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
         let claims = vm.hold_at_last(most, drain, || vm.paused.during(&mut make_live));
+        vm.tidy_up();
         let world = vm.world();
         for (owner, global) in claims {
             if let Some(instance) = world.as_ref().and_then(|world| world.live(&owner)) {
@@ -263,10 +263,8 @@ impl Txn for LuaTxn {
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
         let wake = world.clock.blocking(Box::new(move || {
-            vm.hold(|| {
-                vm.collector.wake(&vm.lua);
-                vm.tidy_up();
-            });
+            vm.hold(|| vm.collector.wake(&vm.lua));
+            vm.tidy_up();
         }));
         world.clock.spawn(wake);
     }

@@ -83,7 +83,7 @@ impl Vm {
             settings,
             records: lua.create_table()?,
             grave: Grave::default(),
-            collector: Collector::default(),
+            collector: Collector::load(&lua)?,
             paused: Paused::default(),
             veiled: AtomicBool::new(false),
             interrupt: Interrupt::new(&turns),

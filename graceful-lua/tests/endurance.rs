@@ -1,6 +1,7 @@
 //! Many reloads of an app of fifty modules: there is as much of everything afterwards as before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use graceful_lua::LuaBackend;
 use graceful_testkit::Endurance;
@@ -60,7 +61,15 @@ fn scope_05_a_thousand_reloads_of_fifty_modules_leave_nothing_behind() {
     assert_eq!(app.count(), count);
     let (last, process_last) = (used(), Endurance::process_memory());
     println!("the VM: {memory} and {last} bytes; the process: {process:?} and {process_last:?}");
-    assert!(grown(memory, last) < 2.0, "the VM: {memory} and {last} bytes");
+    // What was dropped last waits in the VM for the next reload, or until so much lies about that it is tidied up.
+    let flat = |last| grown(memory, last) < 2.0;
+    let again = |app: &mut Endurance| {
+        lua.load("for n = 1, 100 do local _ = ('x'):rep(65536) .. n end").exec().unwrap();
+        app.reloads(1);
+        std::thread::sleep(Duration::from_millis(200));
+        used()
+    };
+    assert!(flat(last) || (0..10).any(|_| flat(again(&mut app))), "the VM: {memory} and {last} bytes");
     if let (Some(first), Some(last)) = (process, process_last) {
         let settle = || {
             used();

@@ -117,6 +117,7 @@ mod backend;
 
 pub use backend::{RHAI, RhaiBackend, RhaiBuilder};
 pub use limits::Limits;
+pub use rhai;
 pub use table::Table;
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Updated {
 ///     |app| app.ask("db", "n").to_string(),
 /// );
 /// updated.assert();
-/// assert!(updated.points > 10 && updated.old > 0 && updated.new > 0);
+/// assert!(updated.points > 5 && updated.old > 0 && updated.new > 0, "{updated:?}");
 /// ```
 ///
 /// # Panics

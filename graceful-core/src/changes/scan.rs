@@ -68,14 +68,17 @@ impl Draft<'_> {
         let world = &self.inputs.world;
         let hinted = self.inputs.options.changed.as_ref().filter(|_| !self.inputs.options.force);
         let unregistered = world.unregistered.lock().unwrap().clone();
-        let looked_for = |name: &Name| {
-            hinted.is_none_or(|names| names.contains(name))
-                && !unregistered.contains(name)
-                && self.live(name).is_none()
-                && !self.is_loaded(name)
-        };
+        let looked_for =
+            |name: &Name| !unregistered.contains(name) && self.live(name).is_none() && !self.is_loaded(name);
         let graph = world.graph.lock().unwrap();
-        let missing = graph.required().filter(|(name, _)| looked_for(name));
+        let required: Vec<(&Name, &Name)> = match hinted {
+            // What is told to have changed is little, and what is required may be very much.
+            Some(names) => {
+                names.iter().filter_map(|name| Some((name, graph.dependents(name).next()?))).collect()
+            }
+            None => graph.required().collect(),
+        };
+        let missing = required.into_iter().filter(|(name, _)| looked_for(name));
         let missing: Vec<(Name, Name)> = missing.map(|(name, by)| (name.clone(), by.clone())).collect();
         drop(graph);
         for (name, by) in missing {

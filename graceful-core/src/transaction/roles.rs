@@ -26,6 +26,8 @@ type Stopping = BoxFuture<'static, (Stopped, Vec<String>)>;
 pub(super) struct RoleWork {
     /// The roles as they will be; none if no role is touched.
     pub(super) next: Option<Arc<RoleSet>>,
+    /// They are so now, and the graph does not know yet.
+    pub(super) resolved: bool,
     /// The modules that are registered by name from then on.
     pub(super) modules: Vec<Name>,
     /// What runs and is stopped, dependents first.
@@ -231,15 +233,11 @@ impl Transaction {
         run.run(&self.world, intents).await.map_err(Failure::from)
     }
 
-    /// Notes at the commit which roles there are, which run, and what they depend on.
+    /// Notes at the commit which roles there are, and which run.
     pub(super) fn commit_roles(&mut self) {
         let crew = self.engine.crew.clone();
         if let Some(next) = self.roles.next.take() {
-            let mut graph = self.world.graph.lock().unwrap();
-            for role in next.all() {
-                graph.add_role(&role.module, &role.dependencies);
-            }
-            drop(graph);
+            self.roles.resolved = true;
             let before = live_at(&self.world, self.base);
             let mut desk = crew.board.desk();
             desk.shrunk = desk.set.all().iter().any(|old| shrinks(old, &next));
@@ -258,6 +256,18 @@ impl Transaction {
         self.roles.begun.clear();
         if self.roles.entered {
             let _ = crew.board.go(&self.world, Operation::Reloaded);
+        }
+    }
+
+    /// Notes in the graph what the roles that were committed depend on.
+    pub(super) fn settle_roles(&mut self) {
+        if !std::mem::take(&mut self.roles.resolved) {
+            return;
+        }
+        let set = self.engine.crew.board.desk().set.clone();
+        let mut graph = self.world.graph.lock().unwrap();
+        for role in set.all() {
+            graph.add_role(&role.module, &role.dependencies);
         }
     }
 }

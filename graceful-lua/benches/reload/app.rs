@@ -1,6 +1,6 @@
 //! The app that is measured, live in an engine and in a bare VM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use graceful_lua::LuaBackend;
 use graceful_lua::mlua::{Function, Lua};
 use graceful_testkit::TokioClock;
 
-/// How many modules one area requires; the entry requires the areas.
+/// How many modules one area requires, and an area of areas, up to the entry.
 pub const AREA: usize = 70;
 
 /// Which modules each requires: up to three of those before it, drawn once and for all.
-fn graph(modules: usize) -> Vec<Vec<usize>> {
+pub fn graph(modules: usize) -> Vec<Vec<usize>> {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut draw = |below: usize| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -24,18 +24,46 @@ fn graph(modules: usize) -> Vec<Vec<usize>> {
     requires.collect()
 }
 
-/// The sources of an app: the modules, areas that require seventy of them each, and the entry, which requires
-/// the areas.
-fn app(graph: &[Vec<usize>]) -> BTreeMap<String, String> {
-    let (modules, areas) = (graph.len(), graph.len().div_ceil(AREA));
-    let mut texts: BTreeMap<String, String> =
-        graph.iter().enumerate().map(|(at, requires)| (format!("m{at}"), text(at, requires, 0))).collect();
-    for area in 0..areas {
-        let inside = (area * AREA..modules.min((area + 1) * AREA)).map(|at| format!("require 'm{at}'\n"));
-        texts.insert(format!("area{area}"), inside.collect());
+/// The areas above `modules` modules, dependencies first, each with what it requires. The last one is the entry.
+fn areas(modules: usize) -> Vec<(String, Vec<String>)> {
+    let mut areas: Vec<(String, Vec<String>)> = Vec::new();
+    let mut below: Vec<String> = (0..modules).map(|at| format!("m{at}")).collect();
+    while below.len() > AREA {
+        let level: Vec<_> = below.chunks(AREA).map(<[String]>::to_vec).collect();
+        below = (areas.len()..areas.len() + level.len()).map(|at| format!("area{at}")).collect();
+        areas.extend(below.iter().cloned().zip(level));
     }
-    texts.insert("main".to_owned(), (0..areas).map(|area| format!("require 'area{area}'\n")).collect());
-    texts
+    areas.push(("main".to_owned(), below));
+    areas
+}
+
+/// Every module, dependencies first: what a forced reload takes.
+pub fn names(modules: usize) -> Vec<String> {
+    (0..modules).map(|at| format!("m{at}")).chain(areas(modules).into_iter().map(|(name, _)| name)).collect()
+}
+
+/// `module` and everything that requires it, directly or not, dependencies first.
+pub fn dependents(graph: &[Vec<usize>], module: usize) -> Vec<String> {
+    let mut taken: BTreeSet<String> = [format!("m{module}")].into();
+    let mut order = vec![format!("m{module}")];
+    let requires = graph.iter().enumerate().map(|(at, below)| {
+        (format!("m{at}"), below.iter().map(|below| format!("m{below}")).collect::<Vec<_>>())
+    });
+    for (name, below) in requires.chain(areas(graph.len())) {
+        if below.iter().any(|below| taken.contains(below)) && taken.insert(name.clone()) {
+            order.push(name);
+        }
+    }
+    order
+}
+
+/// The sources of an app: the modules, and the areas.
+fn app(graph: &[Vec<usize>]) -> BTreeMap<String, String> {
+    let texts = graph.iter().enumerate().map(|(at, requires)| (format!("m{at}"), text(at, requires, 0)));
+    let area = |(name, below): (String, Vec<String>)| {
+        (name, below.iter().map(|below| format!("require '{below}'\n")).collect())
+    };
+    texts.chain(areas(graph.len()).into_iter().map(area)).collect()
 }
 
 /// About forty lines, as modules are: constants, tables, functions that use each other.
@@ -88,18 +116,36 @@ pub struct App {
 }
 
 impl App {
+    /// So many modules in a graph, and their areas.
     pub fn new(modules: usize) -> Self {
-        let (clock, texts, graph) = (TokioClock::new(), Arc::<Texts>::default(), graph(modules));
-        app(&graph).into_iter().for_each(|(name, text)| texts.put(&name, text));
-        let backend = Arc::new(LuaBackend::builder().build().unwrap());
+        let graph = graph(modules);
+        let texts = app(&graph);
+        let texts: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        Self { graph, ..Self::of(&texts) }
+    }
+
+    /// These modules, of which `main` is the entry.
+    pub fn of(texts: &[(&str, &str)]) -> Self {
+        Self::on(LuaBackend::builder().build().unwrap(), texts)
+    }
+
+    /// The same in a VM that was made before.
+    pub fn on(backend: LuaBackend, modules: &[(&str, &str)]) -> Self {
+        let (clock, texts, backend) = (TokioClock::new(), Arc::<Texts>::default(), Arc::new(backend));
+        modules.iter().for_each(|(name, text)| texts.put(name, (*text).to_owned()));
         let engine = Engine::builder(clock.clone())
             .backend(backend.clone())
             .sources(texts.clone())
             .entry("main")
             .build();
-        let app = Self { clock, texts, backend, engine, graph };
+        let app = Self { clock, texts, backend, engine, graph: Vec::new() };
         app.reload(ReloadOptions::default());
         app
+    }
+
+    /// Writes the source of a module.
+    pub fn put(&self, name: &str, text: String) {
+        self.texts.put(name, text);
     }
 
     pub fn reload(&self, options: ReloadOptions) -> (Report, Duration) {
@@ -109,7 +155,7 @@ impl App {
     }
 
     pub fn edit(&self, at: usize, edition: usize) {
-        self.texts.put(&format!("m{at}"), text(at, &self.graph[at], edition));
+        self.put(&format!("m{at}"), text(at, &self.graph[at], edition));
     }
 
     pub fn leaf(&self) -> usize {

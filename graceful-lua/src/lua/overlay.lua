@@ -206,19 +206,19 @@ local known = { entries = {}, count = 0 }
 
 -- `old` is what old hooks change, `new` what new code changes; new code sees both.
 function overlay.open()
-    return { old = new_layer(), new = new_layer(), states = {}, held = {} }
+    return { old = new_layer(), new = new_layer(), states = {}, of = {}, held = {}, copied = {} }
 end
 
 -- From now on the first level of `state`, which is live, is held back for the new code.
 function overlay.hold(txn, who, state)
-    txn.states[who] = { target = state, layer = new_layer() }
+    local held = { target = state, layer = new_layer() }
+    txn.states[who], txn.of[state] = held, who
 end
 
 -- The state was copied, so what was held back in it may go in when the first new hook runs.
 function overlay.copied(txn, state)
-    for _, held in next, txn.states do
-        if rawequal(held.target, state) then held.copied = true end
-    end
+    local who = txn.of[state]
+    if who then txn.copied[who] = txn.states[who] end
 end
 
 -- From now on all of `class`, which is live, is held back: the new code of `who` finds it empty and fills it.
@@ -245,10 +245,10 @@ local function hold_state(held, frames)
 end
 
 local function hold_states(txn, who, hook, frames)
-    for id, held in next, txn.states do
-        if hook and held.copied then
+    if hook then
+        for id, held in next, txn.copied do
             apply(held.layer, held.target)
-            txn.states[id], txn.held[id] = nil, nil
+            txn.states[id], txn.held[id], txn.copied[id] = nil, nil, nil
         end
     end
     local own = txn.states[who]

@@ -1,0 +1,82 @@
+//! Loading many Rhai modules, beside Rhai's own file resolver on the same graph.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use graceful_core::{Engine, ReloadOptions};
+use graceful_rhai::RhaiBackend;
+use graceful_rhai::rhai::module_resolvers::FileModuleResolver;
+use graceful_rhai::rhai::{self, Scope};
+use graceful_testkit::{MemorySources, TokioClock};
+
+use crate::app::graph;
+use crate::measure::{Size, median, time};
+use crate::table::{Row, Table};
+
+type Texts = Vec<(String, String)>;
+
+/// About forty lines that import the modules `requires`.
+fn text(at: usize, requires: &[usize]) -> String {
+    let mut text: String =
+        requires.iter().map(|other| format!("import \"m{other}\" as m{other};\n")).collect();
+    for function in 0..5 {
+        text += &format!(
+            "fn step_{function}(x, y) {{
+    let sum = 0;
+    let at = 1;
+    while at < x % 100 {{
+        sum += at * y;
+        at += 5;
+    }}
+    sum + {at}
+}}\n"
+        );
+    }
+    text + "fn run(x) { step_0(x, 1) + step_1(x, 2) + step_4(x, 3) }\nfn twice(x) { x * 2 }\n"
+}
+
+fn texts(graph: &[Vec<usize>], main: impl IntoIterator<Item = usize>) -> Texts {
+    let modules = graph.iter().enumerate().map(|(at, requires)| (format!("m{at}"), text(at, requires)));
+    let main = main.into_iter().map(|at| format!("import \"m{at}\" as m{at};\n")).collect();
+    modules.chain([("main".to_owned(), main)]).collect()
+}
+
+/// Rhai alone: every file compiled and evaluated by its own resolver.
+fn bare(folder: &Path) -> Duration {
+    let mut engine = rhai::Engine::new();
+    engine.set_module_resolver(FileModuleResolver::new_with_path(folder));
+    engine.set_max_modules(1_000_000);
+    time(|| {
+        let main = fs::read_to_string(folder.join("main.rhai")).unwrap();
+        let main = engine.compile(main).unwrap();
+        engine.run_ast_with_scope(&mut Scope::new(), &main).unwrap();
+    })
+}
+
+fn loaded(texts: &Texts) -> Duration {
+    let (clock, sources) = (TokioClock::new(), MemorySources::new());
+    texts.iter().for_each(|(name, text)| sources.put(name, "rhai", "rhai", text.as_str()));
+    let backend: Arc<RhaiBackend> = RhaiBackend::builder().build();
+    let engine = Engine::builder(clock.clone()).backend(backend).sources(sources).entry("main").build();
+    time(|| drop(clock.block_on(engine.reload(ReloadOptions::default())).unwrap()))
+}
+
+/// Both, in turn.
+fn both(texts: &Texts, runs: usize) -> (Duration, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in texts {
+        fs::write(folder.path().join(format!("{name}.rhai")), text).unwrap();
+    }
+    let times: Vec<_> = (0..runs).map(|_| (bare(folder.path()), loaded(texts))).collect();
+    (median(times.iter().map(|both| both.0)), median(times.iter().map(|both| both.1)))
+}
+
+pub fn rhai(size: &Size, table: &mut Table) {
+    let runs = size.runs.min(5);
+    for modules in [100, 200, 300] {
+        let (bare, loaded) = both(&texts(&graph(modules), 0..modules), runs);
+        table.add(Row::ratio(format!("Rhai: {modules} modules in a graph, load"), loaded, bare).at_most(0.1));
+    }
+}
