@@ -2,6 +2,7 @@
 //! the testkit and of the host, so that whoever uses it can do the same with modules of their own.
 
 pub mod http;
+pub mod kill;
 pub mod storm;
 pub mod subjects;
 pub mod fuzz;

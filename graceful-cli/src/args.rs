@@ -31,6 +31,8 @@ pub enum Command {
     Reload(Reload),
     /// Show the running app
     Status(Ask),
+    /// Show the reloads there were and how each ended, over restarts; of an app that does not run, too
+    History(History),
     /// Evaluate lines of Lua in the running app; dofile('main.lua') reloads what changed
     Console(Console),
     /// The roles of the running app: list, enable, disable or reload them
@@ -204,6 +206,15 @@ pub struct Reload {
     /// Go on past a before_reload of the live code that fails
     #[arg(long, env = "GRACEFUL_FORGIVE_BEFORE_RELOAD", value_parser = FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub forgive_before_reload: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    /// How many reloads, of the last ones
+    #[arg(long, short = 'n', value_name = "COUNT", env = "GRACEFUL_LAST", default_value_t = 20)]
+    pub last: usize,
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use graceful_host::wire::{ReloadReply, ReloadRequest};
 use graceful_host::{AdminClient, AdminError, admin_path, app_folder};
 use serde_json::json;
 
-use crate::args::{Ask, Change, Reload};
+use crate::args::{Ask, Change, History, Reload};
 use crate::exit::Exit;
 use crate::show;
 use crate::voice::{Voice, complain};
@@ -71,6 +71,21 @@ pub async fn metrics(ask: &Ask) -> Exit {
         }
         Err(error) => asked.unanswered(&error),
     }
+}
+
+/// The file says the same as the host does, so an app that does not run has its history, too.
+pub async fn history(asked: &History) -> Exit {
+    let (last, asked) = (asked.last, Asked::from(&asked.ask));
+    let history = match asked.client.history(last).await {
+        Ok(history) => history,
+        Err(error @ AdminError::NotRunning { .. }) => match graceful_host::history(&asked.folder, last) {
+            Ok(history) if !history.entries.is_empty() => history,
+            _ => return asked.unanswered(&error),
+        },
+        Err(error) => return asked.unanswered(&error),
+    };
+    asked.voice.answer(&history, || show::history::history(&history));
+    Exit::Ok
 }
 
 pub async fn plan(change: &Change) -> Exit {

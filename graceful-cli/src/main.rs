@@ -45,6 +45,7 @@ async fn run(command: &Command) -> Exit {
         Command::Plan(change) => ask::plan(change).await,
         Command::Reload(reload) => ask::reload(reload).await,
         Command::Status(ask) => ask::status(ask).await,
+        Command::History(asked) => ask::history(asked).await,
         Command::Console(console) => console::run(console).await,
         Command::Roles(asked) => roles::roles(asked).await,
         Command::Config(asked) => roles::config(asked).await,

@@ -1,5 +1,6 @@
 //! Replies as a person reads them.
 
+pub mod history;
 pub mod roles;
 
 use std::fmt::Write;
@@ -29,7 +30,7 @@ pub fn summary(summary: &Summary) -> String {
     text
 }
 
-fn change(change: &ModuleChange) -> String {
+pub(crate) fn change(change: &ModuleChange) -> String {
     let versions = match (&change.old, &change.new) {
         (Some(old), Some(new)) if old != new => format!(" {old} -> {new}"),
         (_, Some(new)) => format!(" {new}"),

@@ -60,7 +60,8 @@ fn apply(app: &App, asked: &AtomicU32, answered: &AtomicU32, over: &AtomicBool) 
 fn in_the_middle(app: &App) {
     let look = || {
         let files = fs::read_dir(app.path().join(".graceful")).into_iter().flatten().flatten();
-        let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+        let applied = files.filter(|file| file.file_name().to_string_lossy().starts_with("applied"));
+        let times = applied.filter_map(|file| file.metadata().ok()?.modified().ok());
         times.collect::<std::collections::BTreeSet<_>>()
     };
     let (before, begun) = (look(), Instant::now());

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, ManifestError};
 use crate::assemble;
 use crate::clock::TokioClock;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::options::HostOptions;
 use crate::roles::{self, keeper::Keeper};
@@ -91,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Handle,
     /// Keeps what was applied.
     pub(crate) keeper: Arc<Keeper>,
+    pub(crate) history: Arc<History>,
     /// The last reload failed, so what is on disk is not what is live.
     pub(crate) behind: AtomicBool,
     /// The engine shuts down, whoever asked for it.
@@ -143,6 +145,11 @@ impl Host {
         let events = broadcast::channel(EVENT_BACKLOG).0;
         let ending = CancellationToken::new();
         let metrics: Arc<Metrics> = Arc::default();
+        // First, so that nobody is told of what is not written down.
+        let history = Arc::new(History::new(&root, &app));
+        engine.subscribe(history.clone());
+        #[cfg(feature = "crash")]
+        engine.subscribe(Arc::new(crate::crash::Steps));
         engine.subscribe(metrics.clone());
         engine.subscribe(Arc::new(Broadcast(events.clone(), ending.clone())));
         let keeper = Arc::new(Keeper::new(roles::kept(&root, &app)));
@@ -150,6 +157,7 @@ impl Host {
         options.observers.iter().for_each(|observer| engine.subscribe(observer.clone()));
         let host = Self(Arc::new(Inner {
             keeper,
+            history,
             root,
             options,
             engine,
@@ -207,6 +215,7 @@ impl Host {
     /// [`Running::stop`]: crate::Running::stop
     pub async fn shutdown(&self, options: ShutdownOptions) -> ShutdownReport {
         let report = self.engine().shutdown(options).await;
+        self.0.history.end(report.is_clean());
         for left in &report.failed {
             tracing::error!("at the shutdown: {left}");
         }

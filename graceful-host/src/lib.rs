@@ -27,7 +27,9 @@ mod assemble;
 mod check;
 mod clock;
 mod console;
+mod crash;
 mod ending;
+mod history;
 mod host;
 mod http;
 mod metrics;
@@ -50,6 +52,7 @@ pub use app::{
 };
 pub use check::{CheckReply, StateReply, check};
 pub use clock::TokioClock;
+pub use history::history;
 pub use host::{Host, HostError};
 pub use http::route::same_route;
 pub use metrics::{CATALOGUE, Kind, Metric, Metrics};

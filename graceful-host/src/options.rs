@@ -22,6 +22,19 @@ pub enum Cause {
     Embedder,
 }
 
+impl Cause {
+    /// The cause as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Start => "start",
+            Cause::Watch => "watch",
+            Cause::Signal => "signal",
+            Cause::Admin => "admin",
+            Cause::Embedder => "embedder",
+        }
+    }
+}
+
 /// Is told how every reload ended.
 pub type OnReload = Arc<dyn Fn(Cause, &Result<Summary, Failure>) + Send + Sync>;
 

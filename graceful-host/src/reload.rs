@@ -32,6 +32,7 @@ impl Host {
         let mut reload = self.0.runtime.spawn(async move {
             let _turn = host.0.turn.lock().await;
             mine.store(true, Ordering::Release);
+            host.0.history.asked_by(cause);
             let result = host.reload_in_turn(options).await;
             if !check {
                 host.told(cause, &result);
@@ -82,7 +83,11 @@ impl Host {
     async fn reload_in_turn(&self, mut options: ReloadOptions) -> Result<Summary, Failure> {
         let live = self.engine().status().generation;
         let old = self.app();
-        let new = App::read(self.root()).map_err(|error| Failure::manifest(&error, live))?;
+        let new = App::read(self.root()).map_err(|error| {
+            let failure = Failure::manifest(&error, live);
+            self.0.history.refused(&failure);
+            failure
+        })?;
         let warnings = settings::needs_restart(&old, &new);
         if self.0.behind.load(Ordering::Acquire) || *old != new {
             // What changed while reloads failed, or what the manifest now asks for, is not among the names.

@@ -21,7 +21,7 @@ use crate::metrics::{self, MetricsSite};
 use crate::options::Cause;
 use crate::watch::Watch;
 use crate::wire::{Failure, Summary};
-use crate::{ending, watchman};
+use crate::{crash, ending, watchman};
 
 /// How long open connections may take to end where the manifest does not say.
 const LINGER: Duration = Duration::from_secs(10);
@@ -67,12 +67,14 @@ impl Host {
         let failed =
             |error: std::io::Error| HostError::Setting(format!("cannot look out for stuck code: {error}"));
         watchman::begin(self).map_err(failed)?;
+        self.0.history.begin();
         let first = self.reload(Cause::Start, ReloadOptions::default()).await;
         if let (Err(failure), false) = (&first, options.dev) {
             if self.engine().status().generation > 0 {
                 // The modules are live, and the roles are not to be.
                 self.shutdown(ShutdownOptions::default()).await;
             }
+            self.0.history.end(false);
             return Err(HostError::Start(Box::new(failure.clone())));
         }
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
@@ -102,6 +104,7 @@ impl Host {
             None => (None, None),
         };
         let (host, admin) = (self.clone(), path);
+        crash::serving();
         Ok(Running { host, address, admin, metrics, first, stop, over, site, admin_site, metrics_site })
     }
 

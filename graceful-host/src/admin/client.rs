@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::wire::{
-    ApplyReply, ConfigReply, ConfigRequest, ConsoleReply, ConsoleRequest, DiffReply, NamesRequest, PlanReply,
-    ReloadReply, ReloadRequest, RolesReply, StatusReply,
+    ApplyReply, ConfigReply, ConfigRequest, ConsoleReply, ConsoleRequest, DiffReply, HistoryReply,
+    NamesRequest, PlanReply, ReloadReply, ReloadRequest, RolesReply, StatusReply,
 };
 
 /// Why a running host could not be asked.
@@ -67,6 +67,14 @@ impl AdminClient {
     /// [`AdminError`].
     pub async fn plan(&self, force: bool) -> Result<PlanReply, AdminError> {
         self.ask("GET", if force { "/plan?force=true" } else { "/plan" }, Vec::new()).await
+    }
+
+    /// The last reloads, `last` of them.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn history(&self, last: usize) -> Result<HistoryReply, AdminError> {
+        self.ask("GET", &format!("/history?last={last}"), Vec::new()).await
     }
 
     /// Reloads.

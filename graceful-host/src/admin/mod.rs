@@ -6,6 +6,7 @@
 //! | `GET /plan?force=true` | [`PlanReply`](crate::wire::PlanReply) |
 //! | `POST /reload` with [`ReloadRequest`] | [`ReloadReply`] |
 //! | `POST /console` with [`ConsoleRequest`] | [`ConsoleReply`](crate::wire::ConsoleReply) |
+//! | `GET /history?last=20` | [`HistoryReply`](crate::wire::HistoryReply) |
 //! | `GET /metrics` | metrics in Prometheus' text format |
 //! | `GET /roles`, `POST /roles/forbid`, `POST /roles/allow` | [`RolesReply`](crate::wire::RolesReply) |
 //! | `POST /roles/enable`, `/roles/disable` with [`NamesRequest`](crate::wire::NamesRequest) | [`ApplyReply`](crate::wire::ApplyReply) |
@@ -52,6 +53,12 @@ pub(crate) struct Admin {
     pub(crate) stop: CancellationToken,
 }
 
+/// How many reloads of the history are asked for; all that are kept, unless it is said.
+fn last(uri: &hyper::Uri) -> usize {
+    let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
+    pairs.filter_map(|pair| pair.strip_prefix("last=")?.parse().ok()).next_back().unwrap_or(usize::MAX)
+}
+
 impl Admin {
     /// Serves on a thread of its own, so that the host can be asked what holds it up. Returns whether every
     /// connection ended in time, once `stop` is told.
@@ -83,12 +90,15 @@ impl Admin {
                     .is_some_and(|query| query.split('&').any(|pair| pair == "force=true"));
                 json_answer(StatusCode::OK, &self.host.plan(force).await)
             }
+            (&Method::GET, "/history") => {
+                json_answer(StatusCode::OK, &self.host.history(last(request.uri())))
+            }
             (&Method::POST, "/reload") => self.reload(request).await,
             (&Method::POST, "/console") => self.console(request).await,
             (&Method::GET, "/metrics") => metrics::answer(&self.host),
             (&Method::GET, "/events") => self.events(),
             (_, path) if roles::PATHS.contains(&path) => self.roles(request).await,
-            (_, "/status" | "/plan" | "/reload" | "/console" | "/metrics" | "/events") => {
+            (_, "/status" | "/plan" | "/history" | "/reload" | "/console" | "/metrics" | "/events") => {
                 failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
             }
             _ => failure(StatusCode::NOT_FOUND, "GR0404", &format!("there is no `{path}` here")),

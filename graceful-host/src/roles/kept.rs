@@ -9,6 +9,8 @@ use graceful_core::source::Hash;
 use graceful_core::{Config, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::crash::step;
+
 const FILE: &str = "applied.json";
 const KIND: &str = "graceful applied configuration";
 const VERSION: u32 = 1;
@@ -116,13 +118,19 @@ impl Kept {
         let beside = self.unfinished();
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
+        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+        file.write_all(head)?;
+        step("half of the configuration is written");
+        file.write_all(tail)?;
+        step("the configuration is written");
         file.sync_all()?;
+        step("the configuration is on disk");
         drop(file);
         if matches!(self.find(), Found::Unusable(_)) {
             self.set_aside()?;
         }
         fs::rename(&beside, self.path())?;
+        step("the configuration is in its place");
         sync(&self.folder)
     }
 

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 mod console;
+mod history;
 mod plan;
 mod reload;
 mod roles;
 mod status;
 
 pub use console::{ConsoleFailure, ConsoleReply, ConsoleRequest};
+pub use history::{HistoryEntry, HistoryReply, PhaseEntry, ReloadEntry, StartedEntry, StoppedEntry};
 pub use plan::{PlanReply, PlanStep};
 pub use reload::{Failure, MigrationStep, ModuleChange, ReloadReply, ReloadRequest, Summary};
 pub use roles::{

@@ -25,7 +25,7 @@ pub struct Summary {
 }
 
 /// What was done with one module.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModuleChange {
     /// The module.
     pub module: String,
