@@ -14,6 +14,7 @@ use crate::gate::{Gate, Generation};
 use crate::graph::{Edge, Edges, Graph};
 use crate::lease::Lease;
 use crate::module::{Compiled, Module};
+use crate::planted::{Bug, is_planted};
 use crate::scope::{Identity, Scope, Table};
 use crate::source::{Name, Source};
 use crate::sync::{AtomicBool, AtomicU64, Mutex, RwLock};
@@ -209,7 +210,8 @@ impl World {
         place: impl FnOnce() -> Option<Place>,
     ) -> Resolved {
         let lease = Lease::current_generation().unwrap_or_else(|| self.gate.live());
-        let generation = lease.clamp(from.born, from.last());
+        let moved = is_planted(Bug::CallMoved).then(|| self.gate.live());
+        let generation = moved.unwrap_or(lease.clamp(from.born, from.last()));
         // Held until the edge is noted, so that a reload that begins to close `name` sees the edge.
         let in_flight = self.in_flight.read().unwrap();
         if in_flight.generation == generation.0 && in_flight.pending.contains(name) {

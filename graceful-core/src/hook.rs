@@ -120,7 +120,12 @@ pub(crate) async fn release(
     warn: impl FnOnce(String),
 ) {
     let (began, module) = (world.clock.now(), &instance.name);
-    let releasing = world.watch.over(module, "release", budget, resource.release());
+    // At a shutdown nobody is let in any more: what a release calls comes in with this.
+    let generation = world.gate.live().min(instance.last());
+    let lease = Lease::open_at(&world.gate, module, LeaseKind::Hook, generation, None);
+    let released =
+        lease.scope(resource.release()).map(|ran| ran.unwrap_or_else(|gone| Err(gone.to_string().into())));
+    let releasing = world.watch.over(module, "release", budget, released);
     let error = bounded(world, budget, releasing).await.err().map(|error| error.message);
     let (kind, key) = (resource.kind().to_owned(), resource.key());
     if let Some(error) = &error {

@@ -139,7 +139,11 @@ impl Transaction {
         let took = self.world.clock.now().saturating_sub(self.started);
         let outcome = outcome.as_str().to_owned();
         let (purpose, by) = (self.options.purpose(), self.options.by.clone());
-        self.world.emit(EventKind::ReloadEnded { outcome, generation, purpose, by, code, message, took });
+        let ended = EventKind::ReloadEnded { outcome, generation, purpose, by, code, message, took };
+        if is_planted(Bug::TwoEnds) && result.is_err() {
+            self.world.emit(ended.clone());
+        }
+        self.world.emit(ended);
         result
     }
 
@@ -269,6 +273,9 @@ impl Transaction {
     }
 
     fn open_gates(&mut self) {
+        if is_planted(Bug::GateLeftShut) && self.ticket.is_abandoned() {
+            return;
+        }
         if let Some(shut_at) = self.shut_at.take() {
             self.world.gate.open();
             self.pause = self.world.clock.now().saturating_sub(shut_at);

@@ -63,6 +63,13 @@ impl LuaBackendBuilder {
         self
     }
 
+    /// How long staging keeps the VM before it lets calls in between, by the machine's time; 300 us unless set. Where
+    /// runs must not depend on the machine, more than any staging takes.
+    pub fn stage_slice(mut self, most: Duration) -> Self {
+        self.settings.stage_slice = most;
+        self
+    }
+
     /// Cancels every call and every turn of a task that keeps the VM for longer than `most` without yielding.
     /// Unless set they may: nothing else runs in the VM meanwhile, and only a reload that waits for it stops
     /// tasks.

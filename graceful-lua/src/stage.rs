@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use graceful_core::role::is_declared;
@@ -23,9 +23,6 @@ const EXPORTED: usize = 1000;
 
 /// How much of what was dropped goes with each top level that is staged.
 const BURIED: usize = 4;
-
-/// How long top levels that follow each other may keep the VM from others.
-const SLICE: Duration = Duration::from_micros(300);
 
 /// This backend's part of one transaction.
 pub(crate) struct LuaTxn {
@@ -203,7 +200,7 @@ impl Txn for LuaTxn {
         }
         let keep = || {
             let began = Instant::now();
-            let more = &mut || began.elapsed() < SLICE && work();
+            let more = &mut || began.elapsed() < self.vm.settings.stage_slice && work();
             match self.open() {
                 Ok(open) => open.slice(&self.vm, || while more() {}),
                 // The first stage tells.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::gate::Gate;
@@ -28,11 +29,14 @@ pub(crate) struct Settings {
     pub(crate) stage_memory: usize,
     /// How many entries a state may have that is copied before hooks run on it.
     pub(crate) checkpoint_entries: usize,
+    /// How long staging keeps the VM before it lets others in between.
+    pub(crate) stage_slice: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stage_memory: 64 << 20, checkpoint_entries: 1_000_000 }
+        let stage_slice = Duration::from_micros(300);
+        Self { stage_memory: 64 << 20, checkpoint_entries: 1_000_000, stage_slice }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use graceful_core::Clock;
 use tokio::sync::oneshot;
 
@@ -128,6 +129,18 @@ impl<T> Pending<T> {
     /// Whether it has ended.
     pub fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
+    }
+
+    /// Waits for its end, at most so long by the clock it runs on; `None` if that was not enough.
+    ///
+    /// # Panics
+    /// If it was dropped before.
+    pub fn within(self, limit: Duration) -> Option<T> {
+        let late = self.time.clock().sleep(limit);
+        match self.time.block_on(select(self.result, late)) {
+            Either::Left((result, _)) => Some(result.expect("it ran to its end")),
+            Either::Right(_) => None,
+        }
     }
 
     /// Waits for its end.

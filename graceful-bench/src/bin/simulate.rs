@@ -34,7 +34,7 @@ struct Args {
     /// How many steps a story has.
     #[arg(long)]
     steps: Option<usize>,
-    /// Plants this bug first, by its name in `graceful_core::planted`.
+    /// Plants this bug first, by its name in `graceful_core::planted`, and stops where it is found.
     #[arg(long)]
     bug: Option<String>,
 }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
     let mut simulation = match args.backend {
         Backend::Fake => Simulation::of::<FakeSubject>(),
-        Backend::Lua => Simulation::of::<subjects::Lua>(),
+        Backend::Lua => Simulation::of::<subjects::SteadyLua>(),
         Backend::Rhai => Simulation::of::<subjects::Rhai>().without_waiting(),
     };
     if let Some(steps) = args.steps {
@@ -71,9 +71,13 @@ fn main() -> ExitCode {
         return one(&simulation, Ok(simulation.story(seed)));
     }
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok().map(|many| many.get()));
-    let found = simulation.run(args.from..args.from + args.seeds, threads.unwrap_or(1));
+    let (seeds, threads) = (args.from..args.from + args.seeds, threads.unwrap_or(1));
+    let found = match args.bug {
+        Some(_) => simulation.first(seeds, threads).into_iter().collect(),
+        None => simulation.run(seeds, threads),
+    };
     for (at, found) in found.iter().enumerate() {
-        match at < IN_FULL {
+        match at < IN_FULL && args.bug.is_none() {
             true => println!("seed {}: {}\n", found.story.seed, simulation.shrunk(found)),
             false => println!("seed {}: {}", found.story.seed, found.violation),
         }

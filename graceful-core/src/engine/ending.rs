@@ -15,13 +15,12 @@ use futures_util::future::{BoxFuture, Either, Shared, join_all, select};
 use super::{Engine, Inner, Running};
 use crate::changes::unload_order;
 use crate::clock::apart;
-use crate::error::CallError;
 use crate::event::EventKind;
 use crate::gate::{LeaseKind, LeaseRecord};
 use crate::generation::Instance;
 use crate::hook::{HookRun, bounded};
 use crate::lease::Lease;
-use crate::lifecycle::{Hook, HookError};
+use crate::lifecycle::{Hook, HookResult};
 use crate::role::Operation;
 use crate::scope::Resource;
 use crate::shutdown::{ShutdownOptions, ShutdownReport, Unfinished};
@@ -256,11 +255,8 @@ impl Steps {
             let (gate, live) = (&world.gate, world.gate.live());
             let lease = Lease::open_at(gate, &instance.name, LeaseKind::Hook, live, None);
             let release = async move { lease.scope(bounded(&world, budget, resource.release())).await };
-            let told = |released: Result<Result<(), HookError>, CallError>| match released {
-                Ok(released) => released.map_err(|error| error.message),
-                Err(cancelled) => Err(cancelled.to_string()),
-            };
-            self.apart(release.map(told).boxed())
+            let told = |released: HookResult| released.map_err(|error| error.message);
+            self.apart(release.map(move |ran| ran.map_err(|gone| gone.to_string()).and_then(told)).boxed())
         });
         let began = self.engine.world.clock.now();
         let released = join_all(released).await;

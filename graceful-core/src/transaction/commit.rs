@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::Transaction;
 use crate::event::{EventKind, Phase};
 use crate::generation::Instance;
+use crate::planted::{Bug, is_planted};
 use crate::scope::Registrations;
 use crate::staging::panic_text;
 
@@ -23,7 +24,7 @@ impl Transaction {
         // Where a live module took a key since that was checked, the staged one has it now.
         let mut hand_on = |table: &mut Registrations| {
             replaced.iter().for_each(|old| old.scope.set_replaced());
-            table.retain(|_, entry| !leaving.contains(&entry.owner));
+            table.retain(|_, entry| is_planted(Bug::RouteKept) || !leaving.contains(&entry.owner));
             table.append(&mut offered);
         };
         let first = staging.staged.first().map(|instance| &instance.name);

@@ -9,6 +9,7 @@ use crate::board::Trouble;
 use crate::crew::Member;
 use crate::event::Phase;
 use crate::journal::Undone;
+use crate::planted::{Bug, is_planted};
 use crate::role::{Callback, InstanceState, Operation};
 use crate::scope::Resource;
 use crate::source::Name;
@@ -83,6 +84,9 @@ impl Transaction {
             self.role(member, Callback::Init, vec![opts.clone()]).await?;
             let (name, module) = (member.role.name.clone(), member.role.module.clone());
             self.engine.crew.board.desk().coming.insert(name, module);
+            if is_planted(Bug::ConfigHalf) && start.len() > 1 {
+                return Ok(());
+            }
             self.role(member, Callback::ApplyConfig, vec![document.clone(), opts.clone()]).await?;
         }
         Ok(())
@@ -100,6 +104,9 @@ impl Transaction {
         }
         let opts = self.roles.opts.clone();
         let args = vec![self.roles.conf.document().clone(), opts.clone()];
+        if is_planted(Bug::RolesStayStopped) {
+            self.roles.stopped.clear();
+        }
         while let Some(stopped) = self.roles.stopped.pop() {
             let member = &stopped.member;
             let mut result = crew.init(member, &opts, budget, &mut warnings).await;

@@ -16,6 +16,7 @@ use crate::journal::Entry;
 use crate::lifecycle::{Hook, HookError};
 use crate::manifest::CheckpointMode;
 use crate::module::Module;
+use crate::planted::{Bug, is_planted};
 use crate::report::DrainPolicy;
 use crate::source::Name;
 
@@ -52,6 +53,9 @@ impl Transaction {
     }
 
     async fn wait_idle(&mut self, kinds: &[LeaseKind], cancels: bool) -> Result<usize, Failure> {
+        if is_planted(Bug::DrainDoesNotWait) {
+            return Ok(0);
+        }
         let limits = &self.engine.limits;
         // Half of the exclusive time is for calls to end by themselves, the rest for cancelled ones.
         let cancels = cancels.then_some(limits.exclusive / 2);
@@ -71,7 +75,7 @@ impl Transaction {
             .filter_map(|name| Some(self.pair(name)?.0))
             .collect();
         // Every copy before the first hook, which may change the state of another module by calling it.
-        for old in &hooked {
+        for old in hooked.iter().filter(|_| !is_planted(Bug::LateCheckpoint)) {
             self.checkpoint(&old.name, old).await?;
         }
         for old in hooked {
@@ -81,6 +85,9 @@ impl Transaction {
                 if let Err(failure) = self.hook(&old, Hook::BeforeReload, self.base).await {
                     self.forgive(&old, failure).await?;
                 }
+            }
+            if is_planted(Bug::LateCheckpoint) {
+                self.checkpoint(&old.name, &old).await?;
             }
         }
         self.stop_roles().await
@@ -145,7 +152,7 @@ impl Transaction {
             let new = self.world.instance_at(&name, generation).expect("it was staged");
             let Some(module) = new.module().filter(|module| module.manifest().registered) else { continue };
             let hooks = module.manifest().hooks;
-            let first = !new.initialised.swap(true, Ordering::AcqRel);
+            let first = !new.initialised.swap(true, Ordering::AcqRel) || is_planted(Bug::InitAtReload);
             if first && self.base != Generation::default() {
                 self.journal.entries.push(Entry::Initialised { new: new.clone(), done: false });
                 if hooks.init {

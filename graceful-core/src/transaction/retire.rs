@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::select;
+
 use super::Transaction;
 use crate::event::EventKind;
 use crate::generation::Instance;
 use crate::hook::{HookRun, release};
 use crate::lifecycle::Hook;
+use crate::planted::{Bug, is_planted};
 use crate::source::Name;
 
 pub(crate) async fn retire(tx: &mut Transaction) {
@@ -21,7 +24,9 @@ pub(crate) async fn retire(tx: &mut Transaction) {
         };
         let new = tx.world.live(&name).filter(|new| new.source.backend == old.source.backend);
         match new {
+            Some(new) if is_planted(Bug::HandoverLost) => drop(new),
             Some(new) => hand_over(tx, &old, &new),
+            None if is_planted(Bug::RemovedNotFinalized) => {}
             None => finalize(tx, &old).await,
         }
         release_all(tx, &old).await;
@@ -59,16 +64,49 @@ async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
     if !owed || !old.module().is_some_and(|module| module.manifest().hooks.finalize) {
         return;
     }
+    outlast_calls(tx, old).await;
     let budget = tx.engine.limits.retire;
-    let run = HookRun { instance: old, hook: Hook::Finalize, generation: tx.base, budget };
-    if let Err(error) = run.run(&tx.world.clone(), None).await {
+    let run = || HookRun { instance: old, hook: Hook::Finalize, generation: tx.base, budget };
+    if is_planted(Bug::FinalizeTwice) {
+        let _ = run().run(&tx.world.clone(), None).await;
+    }
+    if let Err(error) = run().run(&tx.world.clone(), None).await {
         tx.warn(Some(old.name.clone()), format!("finalize of {} failed: {error}", old.name));
+    }
+}
+
+/// Calls in flight that may still come to what leaves end first, unless they take too long.
+async fn outlast_calls(tx: &mut Transaction, old: &Arc<Instance>) {
+    let world = tx.world.clone();
+    let until = world.clock.now() + tx.engine.limits.exclusive;
+    loop {
+        let listener = world.gate.listen();
+        let leases = world.gate.leases().into_iter();
+        let holders: Vec<String> =
+            leases.filter(|lease| world.holds(lease, old)).map(|lease| lease.to_string()).collect();
+        let left = until.saturating_sub(world.clock.now());
+        if holders.is_empty() {
+            return;
+        }
+        if left.is_zero() {
+            let held = holders.join(", ");
+            return tx
+                .warn(Some(old.name.clone()), format!("finalize of {} does not wait for {held}", old.name));
+        }
+        select(listener, world.clock.sleep(left)).await;
     }
 }
 
 async fn release_all(tx: &mut Transaction, old: &Arc<Instance>) {
     let (world, budget) = (tx.world.clone(), tx.engine.limits.retire);
     for resource in old.scope.close() {
+        if is_planted(Bug::TaskKept) && resource.kind() == "task" {
+            old.scope.adopt(resource);
+            continue;
+        }
+        if is_planted(Bug::ReleasedTwice) {
+            let _ = resource.release().await;
+        }
         release(&world, old, resource, budget, |warning| tx.warn(Some(old.name.clone()), warning)).await;
     }
 }

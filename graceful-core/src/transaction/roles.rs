@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::crew::{Member, Stopped};
 use crate::gate::Generation;
 use crate::generation::{Instance, World};
+use crate::planted::{Bug, is_planted};
 use crate::role::{Callback, Operation, RoleError, RoleInfo};
 use crate::role_set::RoleSet;
 use crate::source::Name;
@@ -59,7 +60,7 @@ impl Transaction {
         let set = board.desk().set.clone();
         let is_role = |name: &Name| set.of_module(name).is_some();
         let replaced = self.changes.as_ref().map(|changes| changes.replaced()).unwrap_or_default();
-        let touched = self.options.roles || replaced.iter().any(is_role);
+        let touched = self.options.roles || (!is_planted(Bug::ForbidIgnored) && replaced.iter().any(is_role));
         // Where nothing was configured yet nothing runs that could be reloaded.
         let idle = !self.options.roles && board.desk().config.is_none();
         if !touched || idle || self.roles.entered || self.options.register.is_some() {
@@ -167,6 +168,9 @@ impl Transaction {
         let stops =
             |member: &Member| replaced.contains(&member.instance.name) || !named.contains(&member.role.name);
         self.roles.stop = crew.running().into_iter().rev().filter(stops).collect();
+        if is_planted(Bug::RoleStopOrder) {
+            self.roles.stop.reverse();
+        }
         let ahead = Generation(self.base.0 + 1);
         for role in wanted.iter().filter_map(|name| next.get_role(name)) {
             let Some(instance) = self.next_instance(&role.module) else { continue };

@@ -234,6 +234,23 @@ pub fn hook_06_finalize_runs_once_on_removal<S: Subject>() {
     assert_eq!(app.take_notes(), ["init", "finalize"]);
 }
 
+/// HOOK-06: a call that is in the module when it leaves comes to its end first.
+pub fn hook_06_finalize_waits_for_calls_in_flight<S: Subject>() {
+    needs!(S: hooks, waits);
+    let slow = [note("begins"), wait("go"), note("ends")];
+    let hits = Script::new("hits").finalize([note("finalize")]).function("slow", slow);
+    let app = App::of::<S>().module(hits).module(Script::plain("web")).start();
+    let call = app.begin_call("hits", "slow");
+    app.until_noted("begins");
+    let engine = app.engine().clone();
+    let leaving = app.time().spawn(async move { engine.unregister("hits", false).await });
+    app.time().settle();
+    app.open("go");
+    assert!(call.join().is_ok());
+    leaving.join().expect("nobody requires it");
+    assert_eq!(app.take_notes(), ["begins", "ends", "finalize"]);
+}
+
 /// HOOK-06: once when the start that initialised it fails.
 pub fn hook_06_finalize_runs_once_when_the_start_fails<S: Subject>() {
     needs!(S: hooks);

@@ -43,6 +43,7 @@ macro_rules! conformance {
                 hook_05_the_exclusive_part_has_one_budget,
                 hook_06_finalize_runs_once_on_unregister_and_never_on_a_reload,
                 hook_06_finalize_runs_once_on_removal,
+                hook_06_finalize_waits_for_calls_in_flight,
                 hook_06_finalize_runs_once_when_the_start_fails,
                 hook_07_code_that_no_longer_registers_loses_its_hooks_and_keeps_its_state;
             peers: ord_01_a_hundred_modules_bring_five_new_ones_each,

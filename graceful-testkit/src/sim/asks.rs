@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::play::{Applied, Asked, PATIENCE, Play};
 use super::story::*;
-use super::violation::{Told, broken, hold};
+use super::violation::{Told, Violation, broken, hold};
 use crate::clock::Pending;
 
 impl Play<'_> {
@@ -22,10 +22,14 @@ impl Play<'_> {
         let live = self.app.engine().world().gate.live().0;
         self.next += 1;
         let id = self.next;
-        let word = format!("{function:?}").to_lowercase();
+        let word = match function {
+            // Some languages keep the other word to themselves.
+            Function::Spawn => "begin".to_owned(),
+            function => format!("{function:?}").to_lowercase(),
+        };
         let handle = self.app.engine().handle(name(module).as_str(), word.as_str());
         let args = match function {
-            Function::Hit => vec![Value::Map([("id".to_owned(), id.into())].into())],
+            Function::Hit => vec![Value::Map([("id".to_owned(), id.into())].into()), Value::Null],
             _ => Vec::new(),
         };
         let call = self.app.time().spawn(async move { handle.call(args).await });
@@ -113,32 +117,29 @@ impl Play<'_> {
     /// What became of the configuration that was being applied.
     pub(super) fn settle_apply(&mut self) -> Told {
         let Some((applied, pending)) = self.applying.take() else { return Ok(()) };
-        self.over("applying a configuration", &pending)?;
-        match pending.join() {
+        match self.over("applying a configuration", pending)? {
             Ok(_) | Err(RoleError::Partly { .. }) => self.applied = Some(applied),
             Err(_) => {}
         }
         Ok(())
     }
 
-    pub(super) fn over<T>(&self, what: &str, pending: &Pending<T>) -> Told {
-        let over = pending.is_done() || self.app.time().until(PATIENCE, || pending.is_done());
-        hold("everything ends", over, || format!("{what} does not end"))
+    /// The end of something that was begun.
+    pub(super) fn over<T>(&self, what: &str, pending: Pending<T>) -> Result<T, Violation> {
+        pending.within(PATIENCE).ok_or_else(|| broken("everything ends", format!("{what} does not end")))
     }
 
     /// Everything that was begun ends.
     pub(super) fn settle(&mut self) -> Told {
         for (dropper, pending) in std::mem::take(&mut self.reloads) {
             drop(dropper);
-            self.over("a reload", &pending)?;
-            if let Some(Err(error)) = pending.join() {
+            if let Some(Err(error)) = self.over("a reload", pending)? {
                 self.not_stuck(&error)?;
             }
         }
         self.settle_apply()?;
         for (asked, pending) in std::mem::take(&mut self.calls) {
-            self.over(&format!("{asked:?}"), &pending)?;
-            let answer = pending.join();
+            let answer = self.over(&format!("{asked:?}"), pending)?;
             self.read()?;
             self.answered(&asked, answer)?;
         }

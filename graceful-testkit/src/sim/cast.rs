@@ -24,7 +24,7 @@ pub(super) fn script(at: usize, part: &Part, shape: &Shape, tag: &str, range: Ra
     let me = name(at);
     // Who waits for it may not be able to let others run meanwhile.
     let range = Range { tasks: range.tasks || part.other, ..range };
-    let mut script = Script::new(&me).comment(tag).version(&format!("{}.0.0", shape.form));
+    let mut script = Script::new(&me).comment(tag).version(&format!("{}.0.0", shape.form)).requires(LIVES);
     for module in &shape.requires {
         script = script.requires(&name(*module));
     }
@@ -45,13 +45,13 @@ pub(super) fn script(at: usize, part: &Part, shape: &Shape, tag: &str, range: Ra
     if shape.drain {
         script = script.drain();
     }
-    hooked(script, shape, range.waits || part.other)
+    hooked(script, part, shape, range.waits || part.other)
 }
 
 fn top(at: usize, shape: &Shape, tag: &str, range: Range) -> Vec<Op> {
     let mut top = Vec::new();
     if range.tasks {
-        top.push(spawn_loop([inc("ticks"), sleep(11)]));
+        top.push(spawn_loop([inc("ticks"), sleep(550)]));
     }
     if range.globals {
         top.push(set_global(&format!("g{at}"), tag));
@@ -67,14 +67,14 @@ fn top(at: usize, shape: &Shape, tag: &str, range: Range) -> Vec<Op> {
 fn init(at: usize, part: &Part, shape: &Shape, range: Range) -> Vec<Op> {
     let mut init = vec![
         set("life", call(LIVES, "next")),
-        told(["init".into(), name(at).into(), state("life")]),
+        told(["init".into(), name(at).into(), state("life"), (shape.form as i64).into()]),
         set("hits", 0),
         set("hooks", 0),
         set("ticks", 0),
         set("form", shape.form as i64),
     ];
     if part.keeps && range.tasks {
-        init.push(keep_task("task", [inc("ticks"), sleep(7)]));
+        init.push(keep_task("task", [inc("ticks"), sleep(350)]));
     }
     if shape.wrong == Wrong::Init {
         init.push(throw("wrong in init"));
@@ -97,7 +97,7 @@ fn functions(script: Script, at: usize, part: &Part, shape: &Shape, tag: &str, r
         look.extend((0..MODULES).map(|other| global(&format!("g{other}"))));
     }
     let order = shape.requires.iter().take(1).map(|module| eval(call(&name(*module), "deploy")));
-    let spawned = if range.tasks { vec![spawn_loop([inc("ticks"), sleep(13)])] } else { Vec::new() };
+    let spawned = if range.tasks { vec![spawn_loop([inc("ticks"), sleep(650)])] } else { Vec::new() };
     let cancelled = match part.keeps && range.tasks {
         true => vec![cancel("task"), told(["cancelled".into(), name(at).into(), state("life")])],
         false => Vec::new(),
@@ -105,52 +105,54 @@ fn functions(script: Script, at: usize, part: &Part, shape: &Shape, tag: &str, r
     script
         .function("slow", pause(slow.collect()))
         .function("tag", [ret(tag)])
-        .function("hit", pause(vec![sleep(1), inc("hits"), hit, yield_now()]))
+        .function("hit", pause(vec![sleep(50), inc("hits"), hit, yield_now()]))
         .function("look", [ret(list(look))])
-        .function("deploy", if range.waits { vec![sleep(1), Op::Reload, ret(tag)] } else { vec![ret(tag)] })
+        .function("deploy", if range.waits { vec![sleep(50), Op::Reload, ret(tag)] } else { vec![ret(tag)] })
         .function("order", order)
-        .function("spawn", spawned)
+        .function("begin", spawned)
         .function("cancel", cancelled)
 }
 
 fn migrations(mut script: Script, shape: &Shape) -> Script {
-    let end = |to: u64| {
-        let thrown = (shape.wrong == Wrong::Step).then(|| throw("wrong in a step"));
-        [set("form", to as i64)].into_iter().chain(thrown)
-    };
+    // The way back stays right, for live code that is wrong there cannot be replaced at all.
+    let thrown = (shape.wrong == Wrong::Step).then(|| throw("wrong in a step"));
     for form in 1..3 {
         let (from, to) = (format!("{form}.0.0"), format!("{}.0.0", form + 1));
         if shape.wrong != Wrong::NoStep || form == 1 {
-            script = script.up(from.as_str(), to.as_str(), end(form + 1));
+            script = script.up(
+                from.as_str(),
+                to.as_str(),
+                [set("form", form as i64 + 1)].into_iter().chain(thrown.clone()),
+            );
         }
         if shape.wrong != Wrong::NoStep {
-            script = script.down(from.as_str(), to.as_str(), end(form));
+            script = script.down(from.as_str(), to.as_str(), [set("form", form as i64)]);
         }
     }
     script
 }
 
 /// Hooks that say whose they are and what the state counts, take their time, and count themselves.
-fn hooked(mut script: Script, shape: &Shape, waits: bool) -> Script {
+fn hooked(mut script: Script, part: &Part, shape: &Shape, waits: bool) -> Script {
     let body = |hook: &str, wrong: Wrong| {
-        let mut ops = match shape.protect {
-            Protect::Bare => vec![told(["bare".into(), Expr::Name])],
-            _ => vec![
+        let mut ops = match part.bare {
+            true => vec![told(["bare".into(), Expr::Name])],
+            false => vec![
                 told([hook.into(), Expr::Name, state("hits"), state("ticks")]),
                 told(["counts".into(), Expr::Name]),
             ],
         };
-        if shape.protect == Protect::Own && hook == "before" {
+        if !part.bare && shape.protect == Protect::Own && hook == "before" {
             ops.push(set("was", state("hooks")));
         }
-        if shape.protect != Protect::Bare {
+        if !part.bare {
             ops.push(inc("hooks"));
         }
         if waits {
-            ops.push(sleep(1));
+            ops.push(sleep(50));
         }
         if shape.wrong == Wrong::Hangs && hook == "after" && waits {
-            ops.push(sleep(1_000));
+            ops.push(sleep(50_000));
         }
         if shape.wrong == wrong {
             ops.push(throw("wrong in a hook"));
@@ -164,9 +166,9 @@ fn hooked(mut script: Script, shape: &Shape, waits: bool) -> Script {
         script = script.after_reload(body("after", Wrong::After));
     }
     match shape.protect {
+        _ if part.bare => script.checkpoint("none"),
         Protect::Auto => script,
         Protect::Own => script.checkpoint("own").rollback([set("hooks", state("was"))]),
-        Protect::Bare => script.checkpoint("none"),
     }
 }
 
@@ -183,7 +185,7 @@ pub(super) fn role(at: usize, shape: &RoleShape, tag: &str, range: Range) -> Scr
     };
     let mut begins = vec![set("on", true)];
     if range.tasks {
-        begins.push(spawn_loop([inc("ticks"), sleep(17)]));
+        begins.push(spawn_loop([inc("ticks"), sleep(850)]));
     }
     let script = Script::new(&me)
         .comment(tag)

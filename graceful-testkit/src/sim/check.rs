@@ -26,7 +26,7 @@ pub(super) struct Checker {
     segment: Option<Segment>,
     /// The life of each module, from its `init` to its `finalize`.
     pub(super) lives: BTreeMap<String, i64>,
-    starting: BTreeMap<String, i64>,
+    starting: BTreeMap<String, (i64, i64)>,
     over: BTreeSet<i64>,
     /// How often each life was written to.
     hits: BTreeMap<i64, i64>,
@@ -68,8 +68,11 @@ impl Checker {
         }
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
-            ["-", "init", module, life] => {
-                self.starting.insert((*module).to_owned(), number(life));
+            ["-", "init", module, life, form] => {
+                self.starting.insert((*module).to_owned(), (number(life), number(form)));
+            }
+            ["migration", module, from, "->", to, rest @ ..] => {
+                return self.migration(module, major(from), major(to), rest.is_empty());
             }
             ["-", "finalize", module, life] => return self.finalize(module, number(life)),
             ["-", "hit", module, life, hits, id] => {
@@ -95,11 +98,24 @@ impl Checker {
     }
 
     fn began(&mut self, module: &str, well: bool) -> Told {
-        let Some(life) = self.starting.remove(module).filter(|_| well) else { return Ok(()) };
-        self.forms.remove(module);
+        let Some((life, form)) = self.starting.remove(module).filter(|_| well) else { return Ok(()) };
+        self.forms.insert(module.to_owned(), form);
         self.hooks.remove(module);
         let twice = self.lives.insert(module.to_owned(), life);
         hold("`init` runs once", twice.is_none(), || format!("{module} is alive already"))
+    }
+
+    fn migration(&mut self, module: &str, from: i64, to: i64, well: bool) -> Told {
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        let form = segment.forms.get(module).or(self.forms.get(module)).copied();
+        if well {
+            segment.forms.insert(module.to_owned(), to);
+        }
+        hold(
+            "each step of a migration is taken once, from the form the state has",
+            form == Some(from),
+            || format!("{module} has form {form:?} and goes from {from} to {to}"),
+        )
     }
 
     fn finalize(&mut self, module: &str, life: i64) -> Told {
@@ -180,9 +196,6 @@ impl Segment {
                     *self.counted.entry((*module).to_owned()).or_default() += counted;
                 }
             }
-            ["migration", module, _, "->", to] => {
-                self.forms.insert((*module).to_owned(), number(to.split('.').next().unwrap_or_default()));
-            }
             ["-", "role", what, role, _] => return self.role(what, role),
             _ => {}
         }
@@ -204,6 +217,10 @@ impl Segment {
             _ => Ok(()),
         }
     }
+}
+
+fn major(version: &str) -> i64 {
+    number(version.split('.').next().unwrap_or_default())
 }
 
 fn number(word: &str) -> i64 {

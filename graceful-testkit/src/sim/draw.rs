@@ -9,9 +9,9 @@ pub(super) fn draw(seed: u64, steps: usize) -> Story {
     let random = &mut random;
     let mut parts = Vec::new();
     for at in 0..MODULES {
-        let (other, keeps) = (random.chance(1, 3), random.chance(1, 2));
+        let (other, keeps, bare) = (random.chance(1, 3), random.chance(1, 2), random.chance(1, 8));
         let shape = Shape { wrong: Wrong::Nothing, ..shape(at, 1, random) };
-        parts.push(Part { other, keeps, shape });
+        parts.push(Part { other, keeps, bare, shape });
     }
     let roles: Vec<RoleShape> = match random.chance(1, 3) {
         true => {
@@ -21,12 +21,12 @@ pub(super) fn draw(seed: u64, steps: usize) -> Story {
     };
     let mut drawn = Story { seed, parts, roles, steps: Vec::new() };
     if !drawn.roles.is_empty() {
-        drawn.steps.push(Step { act: Act::Cfg, then: 2_000 });
-        drawn.steps.push(Step { act: Act::Apply(1, some_roles(random)), then: 2_000 });
+        drawn.steps.push(Step { act: Act::Cfg, then: 100 });
+        drawn.steps.push(Step { act: Act::Apply(1, some_roles(random)), then: 100 });
     }
     while drawn.steps.len() < steps {
         let act = if !drawn.roles.is_empty() && random.chance(1, 3) { role_act(random) } else { act(random) };
-        let most = if random.chance(1, 12) { 60_000 } else { 4_000 };
+        let most = if random.chance(1, 12) { 3_000 } else { 200 };
         let last = act == Act::Shutdown;
         drawn.steps.push(Step { act, then: random.below(most) as u64 });
         if last {
@@ -146,13 +146,13 @@ fn shape(at: usize, form: u64, random: &mut Random) -> Shape {
     };
     let protect = match random.below(8) {
         0 => Protect::Own,
-        1 => Protect::Bare,
         _ => Protect::Auto,
     };
     let hooks = random.chance(1, 2);
-    let before = hooks && (protect == Protect::Own || random.chance(3, 4));
+    // Its `rollback` goes back to what its `before_reload` has noted.
+    let before = protect == Protect::Own || (hooks && random.chance(3, 4));
     let after = hooks && random.chance(3, 4);
-    let slow = if random.chance(1, 6) { 60 } else { 1 };
+    let slow = if random.chance(1, 6) { 3_000 } else { 50 };
     let form = if random.chance(1, 2) { 1 } else { form };
     Shape { requires, before, after, protect, drain: random.chance(1, 10), form, slow, wrong }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use graceful_core::event::Purpose;
-use graceful_core::{Engine, Event, EventKind, Hook, Observer, Value, World};
+use graceful_core::{Callback, Engine, Event, EventKind, Hook, InstanceState, Observer, Value, World};
 
 use super::desk::Desk;
-use super::story::{Shape, name};
+use super::story::{Shape, name, role_name};
 use super::violation::{Told, Violation, broken, hold};
 
 /// The tags of the live modules of one generation.
@@ -22,6 +22,7 @@ struct Book {
     partial: bool,
     committed: bool,
     hooks: Vec<(String, Hook)>,
+    stopped: Vec<String>,
     wrong: Option<Violation>,
 }
 
@@ -151,6 +152,14 @@ fn ordered(desk: &Desk, book: &Book, before: &Tags, now: &Tags) -> Told {
             hold("new hooks run dependencies first", !wrong, || format!("{module} before {required}"))?;
         }
     }
+    let stopped = |role: &str| book.stopped.iter().position(|stopped| stopped == role);
+    for (role, tag) in before {
+        let depends = desk.role_shapes.get(tag).map(|shape| shape.depends.clone()).unwrap_or_default();
+        for below in depends.into_iter().map(role_name) {
+            let wrong = stopped(role).zip(stopped(&below)).is_some_and(|(mine, other)| mine > other);
+            hold("roles are stopped dependents first", !wrong, || format!("{below} before {role}"))?;
+        }
+    }
     let after = book.hooks.iter().position(|(_, hook)| new.contains(hook));
     let late = book.hooks.iter().rposition(|(_, hook)| *hook == Hook::BeforeReload);
     let wrong = after.zip(late).is_some_and(|(after, late)| late > after);
@@ -178,7 +187,7 @@ impl Observer for Ledger {
         let book = &mut *self.book();
         let told = match &event.kind {
             EventKind::ReloadStarted => {
-                (book.committed, book.hooks) = (false, Vec::new());
+                (book.committed, book.hooks, book.stopped) = (false, Vec::new(), Vec::new());
                 let two = book.began.replace(self.desk.lock().unwrap().moment()).is_some();
                 hold("one reload at a time", !two, || "two interleave".into())
             }
@@ -186,6 +195,15 @@ impl Observer for Ledger {
                 book.hooks.push((module.to_string(), *hook));
                 let early = book.committed && !matches!(hook, Hook::Finalize | Hook::Rollback);
                 hold("new code is live only after its hooks ran", !early, || format!("{hook} of {module}"))
+            }
+            // What was stopped before was by a configuration.
+            EventKind::StateChanged { to: InstanceState::ReloadingRoles, .. } => {
+                book.stopped.clear();
+                Ok(())
+            }
+            EventKind::RoleCalled { module, callback: Callback::Stop, .. } => {
+                book.stopped.push(module.to_string());
+                Ok(())
             }
             EventKind::Committed { generation } => self.commit(*generation, book),
             EventKind::ReloadEnded { purpose, outcome, .. } => match book.began.take() {

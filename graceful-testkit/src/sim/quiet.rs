@@ -15,7 +15,7 @@ use crate::clock::Pending;
 impl Play<'_> {
     pub(super) fn reload_quietly(&mut self, how: How) -> Told {
         self.settle()?;
-        self.app.time().pass(Duration::from_millis(60));
+        self.app.time().pass(Duration::from_secs(3));
         self.settle()?;
         let roles = self.app.engine().roles();
         let before = (self.digest(), roles.running(), roles.state(), self.ledger.live());
@@ -23,8 +23,7 @@ impl Play<'_> {
         let options = self.options(how);
         self.ledger.set_partial(how.told);
         let pending = self.app.begin_reload_with(options);
-        self.over("a reload", &pending)?;
-        let result = pending.join();
+        let result = self.over("a reload", pending)?;
         self.read()?;
         self.ledger.told()?;
         if self.armed {
@@ -77,6 +76,15 @@ impl Play<'_> {
         if !how.told && !how.roles && refused.into_iter().any(|(_, text)| fatal(text)) {
             return Some(false);
         }
+        let stale = |role: &(RoleShape, String), at: usize| {
+            live.get(&role_name(at)).is_some_and(|tag| *tag != role.1)
+        };
+        let roles_change = desk.roles.iter().enumerate().any(|(at, role)| stale(role, at));
+        let instance = self.app.engine().roles();
+        let configured = instance.config().is_some();
+        if instance.is_reload_forbidden() && (how.roles || (configured && roles_change && !how.told)) {
+            return Some(false);
+        }
         let grumbles =
             live.values().filter_map(|tag| desk.shapes.get(tag)).any(|shape| shape.wrong != Wrong::Nothing);
         let roles_wrong = live
@@ -113,8 +121,7 @@ impl Play<'_> {
             forgive_before_reload: true,
             ..ReloadOptions::default()
         });
-        self.over("the last reload", &pending)?;
-        let last = pending.join();
+        let last = self.over("the last reload", pending)?;
         self.read()?;
         self.ledger.told()?;
         last.map_err(|error| broken("good sources are reloaded", format!("{error}: {:?}", error.kind)))?;
@@ -122,18 +129,17 @@ impl Play<'_> {
     }
 
     pub(super) fn shut_down(&mut self, ending: Pending<ShutdownReport>) -> Told {
-        self.over("the shutdown", &ending)?;
-        let report = ending.join();
+        let report = self.over("the shutdown", ending)?;
         self.ending = Some(self.app.time().spawn(async move { report }));
-        let live = self.ledger.live();
         for (dropper, pending) in std::mem::take(&mut self.reloads) {
             drop(dropper);
-            self.over("a reload", &pending)?;
+            self.over("a reload", pending)?;
         }
         if let Some((_, pending)) = self.applying.take() {
-            self.over("applying a configuration", &pending)?;
+            let _ = self.over("applying a configuration", pending)?;
         }
         self.settle()?;
+        let live = self.ledger.live();
         self.after_the_end(&live)
     }
 }

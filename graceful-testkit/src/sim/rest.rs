@@ -12,7 +12,7 @@ use super::violation::{Told, broken, hold};
 impl Play<'_> {
     /// After a reload: what the sources say is live, and nothing is left over.
     pub(super) fn at_rest(&mut self, how: How) -> Told {
-        self.app.time().pass(Duration::from_millis(60));
+        self.app.time().pass(Duration::from_secs(3));
         self.read()?;
         let wanted = self.desk().tags();
         let live = self.ledger.live();
@@ -36,6 +36,8 @@ impl Play<'_> {
         let leases = world.gate.leases();
         let left = leases.iter().find(|lease| lease.kind != LeaseKind::Task);
         hold("nothing is left of calls that ended", left.is_none(), || format!("{left:?}"))?;
+        let shut = self.desk().tags().into_keys().find(|module| world.gate.is_shut(&module.as_str().into()));
+        hold("gates are open when no reload runs", shut.is_none(), || format!("that of {shut:?} is shut"))?;
         let status = self.app.status();
         let held = status.modules.iter().find(|module| !module.held.is_empty());
         hold("nothing is left of an old generation", held.is_none(), || format!("{held:?}"))?;

@@ -64,7 +64,7 @@ impl Shrinking<'_> {
         for at in 0..self.best.story.parts.len() {
             let mut plain = self.best.story.clone();
             let form = plain.parts[at].shape.form;
-            plain.parts[at] = Part { shape: Shape { form, slow: 1, ..Shape::default() }, ..Part::default() };
+            plain.parts[at] = Part { shape: Shape { form, slow: 50, ..Shape::default() }, ..Part::default() };
             shrunk |= self.take(&plain);
         }
         for at in 0..self.best.story.steps.len() {
@@ -86,6 +86,6 @@ fn plain_shape(step: &mut Step) {
     if let Act::Write(_, shape) = &mut step.act
         && shape.wrong == Wrong::Nothing
     {
-        *shape = Shape { form: shape.form, slow: 1, ..Shape::default() };
+        *shape = Shape { form: shape.form, slow: 50, ..Shape::default() };
     }
 }

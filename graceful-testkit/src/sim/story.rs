@@ -56,8 +56,6 @@ pub enum Protect {
     Auto,
     /// By its own `rollback`.
     Own,
-    /// Not at all: its hooks write nothing.
-    Bare,
 }
 
 /// One version of one module.
@@ -218,7 +216,7 @@ pub enum Act {
 pub struct Step {
     /// What happens.
     pub act: Act,
-    /// How long it is quiet afterwards, in microseconds.
+    /// How long it is quiet afterwards, in milliseconds.
     pub then: u64,
 }
 
@@ -229,6 +227,9 @@ pub struct Part {
     pub other: bool,
     /// It keeps a task in its state, from its `init` on.
     pub keeps: bool,
+    /// Its state is not protected at all, and its hooks write nothing.
+    #[serde(default)]
+    pub bare: bool,
     /// Its first version.
     pub shape: Shape,
 }

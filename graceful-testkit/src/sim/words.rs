@@ -38,7 +38,7 @@ impl fmt::Display for Shape {
         if self.protect != Protect::Auto {
             write!(f, ", checkpoint {:?}", self.protect)?;
         }
-        if self.slow > 1 {
+        if self.slow > 50 {
             write!(f, ", slow for {} ms", self.slow)?;
         }
         if self.wrong != Wrong::Nothing {
@@ -71,13 +71,14 @@ impl fmt::Display for Story {
         for (at, part) in self.parts.iter().enumerate().take(PRESENT) {
             let language = if part.other { " in the second language" } else { "" };
             let keeps = if part.keeps { ", keeps a task" } else { "" };
-            writeln!(f, "  m{at}{language}: {}{keeps}", part.shape)?;
+            let bare = if part.bare { ", unprotected" } else { "" };
+            writeln!(f, "  m{at}{language}: {}{keeps}{bare}", part.shape)?;
         }
         for (at, role) in self.roles.iter().enumerate() {
             writeln!(f, "  role r{at}: depends on {:?}", role.depends)?;
         }
         for (at, step) in self.steps.iter().enumerate() {
-            writeln!(f, "{:4}. {}; then {} us", at + 1, step.act, step.then)?;
+            writeln!(f, "{:4}. {}; then {} ms", at + 1, step.act, step.then)?;
         }
         Ok(())
     }
