@@ -184,8 +184,9 @@ pub mod requests {
         let running = runtime.block_on(host.start()).expect("it starts");
         let panicked = Arc::new(AtomicBool::new(false));
         let (told, shown) = (panicked.clone(), std::panic::take_hook());
+        let own = std::thread::current().id();
         std::panic::set_hook(Box::new(move |panic| {
-            told.store(true, Ordering::Release);
+            told.fetch_or(std::thread::current().id() != own, Ordering::AcqRel);
             shown(panic);
         }));
         let corpus = CORPUS.iter().map(|(method, path, body)| {
@@ -193,11 +194,13 @@ pub mod requests {
         });
         let sent = std::cell::Cell::new(0_u64);
         let fuzzed = Fuzz::of(corpus).seed(seed).run(inputs, |input| {
-            let _ = send(&socket, input, Duration::from_millis(20));
+            // Half of them end there, as a client that is gone.
+            let gone = sent.get().is_multiple_of(2);
+            let _ = send(&socket, input, gone, Duration::from_millis(20));
             sent.set(sent.get() + 1);
             assert!(!panicked.load(Ordering::Acquire), "the host panicked");
             if sent.get().is_multiple_of(20) {
-                let answer = send(&socket, STATUS, Duration::from_secs(10)).unwrap_or_default();
+                let answer = send(&socket, STATUS, false, Duration::from_secs(10)).unwrap_or_default();
                 assert!(answer.starts_with(b"HTTP/1.1 200"), "the host does not answer any more");
             }
         });
@@ -207,12 +210,14 @@ pub mod requests {
         fuzzed
     }
 
-    fn send(socket: &Path, request: &[u8], patience: Duration) -> std::io::Result<Vec<u8>> {
+    fn send(socket: &Path, request: &[u8], gone: bool, patience: Duration) -> std::io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         stream.write_all(request)?;
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+        if gone {
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
         let mut answer = vec![0; 1 << 16];
         let read = stream.read(&mut answer)?;
         answer.truncate(read);

@@ -99,7 +99,9 @@ impl Case<'_> {
         if steps[..foreseen] != self.clean.steps[..foreseen] {
             return Err(format!("the steps up to the fault are others: {steps:?}"));
         }
-        if !all_came {
+        // How far a reload comes before it is seen that nobody waits any more may differ where time is real.
+        let may_miss = self.way == Way::Drop && self.undo.is_some();
+        if !all_came && !may_miss {
             return Err("the fault did not come".into());
         }
         let records = app.trace().text().lines().filter(|line| line.starts_with("end ")).count();
