@@ -73,8 +73,8 @@ impl Simulation {
         self
     }
 
-    /// Scripts neither wait nor start tasks: for a backend whose scripts keep a thread while they wait, which a clock
-    /// that stands still cannot drive.
+    /// Scripts neither wait nor start tasks, and none is in the reference backend's language, whose scripts do: for a
+    /// backend that keeps a thread while a script waits, which a clock that stands still cannot drive.
     pub fn without_waiting(mut self) -> Self {
         (self.range.waits, self.range.tasks) = (false, false);
         self
@@ -82,7 +82,11 @@ impl Simulation {
 
     /// The story of `seed`.
     pub fn story(&self, seed: u64) -> Story {
-        draw::draw(seed, self.steps)
+        let mut story = draw::draw(seed, self.steps);
+        if !self.range.waits {
+            story.parts.iter_mut().for_each(|part| part.other = false);
+        }
+        story
     }
 
     /// Plays a story and tells what happened in it.

@@ -7,6 +7,10 @@ use graceful_bench::subjects;
 use graceful_testkit::FakeSubject;
 use graceful_testkit::sim::{Simulation, Story};
 
+/// Histories are many small objects that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many violations are told in full.
 const IN_FULL: usize = 5;
 

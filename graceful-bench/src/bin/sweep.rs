@@ -11,6 +11,10 @@ use graceful_testkit::sweep::graphs::{Cast, Edit, Graph};
 use graceful_testkit::sweep::{Sweep, Swept};
 use graceful_testkit::{Capabilities, ClockKind, Dialect, FakeSubject, Subject};
 
+/// Histories are many small objects that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many things that stay wrong are shown.
 const SHOWN: usize = 3;
 
