@@ -33,6 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::subject::Subject;
 use cast::Range;
 use play::Play;
+use story::Act;
 pub use story::Story;
 pub use violation::Violation;
 
@@ -73,8 +74,9 @@ impl Simulation {
         self
     }
 
-    /// Scripts neither wait nor start tasks, and none is in the reference backend's language, whose scripts do: for a
-    /// backend that keeps a thread while a script waits, which a clock that stands still cannot drive.
+    /// Nothing makes a script wait: none sleeps, starts tasks, or is in the reference backend's language, where scripts
+    /// do; and no module goes, for a top level that requires it would wait until it is loaded again. For a backend that
+    /// keeps a thread while a script waits, which a clock that stands still cannot drive.
     pub fn without_waiting(mut self) -> Self {
         (self.range.waits, self.range.tasks) = (false, false);
         self
@@ -85,6 +87,8 @@ impl Simulation {
         let mut story = draw::draw(seed, self.steps);
         if !self.range.waits {
             story.parts.iter_mut().for_each(|part| part.other = false);
+            let leaves = |act: &Act| matches!(act, Act::Unregister(_) | Act::Remove(_) | Act::Rename(..));
+            story.steps.retain(|step| !leaves(&step.act));
         }
         story
     }
