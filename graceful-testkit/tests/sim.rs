@@ -66,3 +66,12 @@ fn what_leaves_is_finalized_after_the_last_call() {
 fn what_is_owned_is_released_at_a_shutdown() {
     keeps_the_promises(&story([(Act::Shutdown, 0)]));
 }
+
+/// A configuration was applied while a reload that is a check waited for its turn: the model held what the one stopped
+/// against what the other validated.
+#[test]
+fn a_configuration_is_told_from_the_reload_that_waits_for_it() {
+    for text in [include_str!("stories/5899.json"), include_str!("stories/12902.json")] {
+        keeps_the_promises(&serde_json::from_str(text).expect("a story"));
+    }
+}

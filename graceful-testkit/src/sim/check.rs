@@ -169,8 +169,11 @@ impl Segment {
     fn line(&mut self, words: &[&str]) -> Told {
         match words {
             ["commit"] => self.committed = true,
-            // What was told before was a configuration that was applied.
-            [_, "->", "ReloadingRoles"] => (self.validated, self.stopped) = Default::default(),
+            // What was told before was a configuration that was applied, and what comes after one that ends is the
+            // reload's own: a reload begins while one is applied, and waits for its turn.
+            [_, "->", "ReloadingRoles"] | ["ConfiguringRoles", "->", _] => {
+                (self.validated, self.stopped) = Default::default();
+            }
             ["checkpoint", module] => {
                 self.copies.insert((*module).to_owned());
             }
