@@ -1,6 +1,6 @@
 //! A simulated history goes the same way every time on an interpreter, too.
 
-use graceful_bench::subjects::SteadyLua;
+use graceful_bench::subjects::{Rhai, SteadyLua};
 use graceful_testkit::sim::{Found, Simulation};
 
 fn goes_the_same_way(simulation: &Simulation) {
@@ -15,4 +15,9 @@ fn goes_the_same_way(simulation: &Simulation) {
 #[test]
 fn a_story_goes_the_same_way_every_time_in_lua() {
     goes_the_same_way(&Simulation::of::<SteadyLua>());
+}
+
+#[test]
+fn a_story_goes_the_same_way_every_time_in_rhai() {
+    goes_the_same_way(&Simulation::of::<Rhai>());
 }

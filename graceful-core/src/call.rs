@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, select};
 
 use crate::asked::roles::{Answer, Function};
 use crate::backend::Control;
+use crate::clock::wait;
 use crate::dispatch::{nested, suspended};
 use crate::engine::{Engine, Inner};
 use crate::error::{CallError, ScriptError};
@@ -69,7 +70,9 @@ impl Inner {
                     waited: self.limits.call_wait,
                 });
             };
-            self.world.gate.wait_blocking(listener, left.min(Duration::from_millis(100)));
+            let (world, there, until) = (self.world.clone(), root.clone(), began + self.limits.call_wait);
+            let may_go = move || !world.gate.is_shut(&there) || world.clock.now() >= until;
+            wait(may_go, || self.world.gate.wait_blocking(listener, left.min(Duration::from_millis(100))));
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) use running::{Running, Ticket};
 pub(crate) type Outcomes = Result<Report, ReloadError>;
 
 /// Reloads modules as transactions, and lets calls through to the live ones. Cheap to clone.
+///
+/// Who drops the last clone without a [shutdown](Engine::shutdown) ends the tasks of all modules as well, soon and without waiting for
+/// them; no hook and no script of `own` runs any more.
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Inner>);
 
@@ -59,6 +62,17 @@ pub(crate) struct Inner {
     stuck: AtomicBool,
     ending: Mutex<Option<ending::Ending>>,
     pub(crate) weak: OnceLock<Weak<Inner>>,
+}
+
+/// What is owned or registered knows the code that it belongs to, and that knows its scope and the table: none of them would
+/// ever go without this.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.world.table.clear();
+        for instance in self.world.instances() {
+            instance.scope.close().iter().for_each(|resource| resource.abandon());
+        }
+    }
 }
 
 impl Inner {

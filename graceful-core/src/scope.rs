@@ -47,6 +47,10 @@ pub trait Resource: Send + Sync {
     /// Ends it and returns once it has ended. Called at most once, after the commit.
     async fn release(&self) -> Result<(), HookError>;
 
+    /// The engine was dropped without a shutdown: it is to end soon, and nobody waits for that. Called at most once, then
+    /// never `release`.
+    fn abandon(&self) {}
+
     /// The reload that it was made in failed, before it was [started](Resource::activate): what is to be done so that
     /// nothing of it is left. Called at most once, then never `release`. Nothing unless there is something.
     fn discard(&self) -> Option<BoxFuture<'static, Result<(), HookError>>> {

@@ -1,8 +1,8 @@
 //! Modules of other languages as tables: their functions call across, their values are copies.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use graceful_core::{Export, Instance, World, dispatch};
+use graceful_core::{CallError, Export, Instance, Name, World, dispatch};
 use mlua::{Function, LightUserData, Lua, MultiValue, Table, UserData, UserDataRef, Value};
 
 use crate::value::{from_lua, to_lua};
@@ -13,7 +13,7 @@ pub(crate) struct Foreign {
     /// By where their instance is in memory, while anybody has them. A number would not do: what a failed reload staged
     /// and what the next one stages have the same generation.
     tables: Table,
-    /// What holds the instance of each of them, so that no other one comes to the same place.
+    /// What keeps the place of each of them, so that no other instance comes to it.
     held: Table,
     export: Function,
 }
@@ -31,7 +31,8 @@ impl Foreign {
         }
         let module = instance.module().ok_or_else(|| mlua::Error::runtime("the module is not loaded"))?;
         let table = vm.lua.create_table()?;
-        let callee = vm.lua.create_userdata(Callee { vm: Arc::downgrade(vm), instance: instance.clone() })?;
+        let (of, name) = (Arc::downgrade(instance), instance.name.clone());
+        let callee = vm.lua.create_userdata(Callee { vm: Arc::downgrade(vm), instance: of, name })?;
         for (name, export) in &module.manifest().exports {
             let value = match export {
                 Export::Function => self.export.call((&callee, name.as_str()))?,
@@ -53,10 +54,12 @@ fn weak(lua: &Lua, mode: &str) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// A module of another language, held by the functions that call it.
+/// A module of another language, as the functions know it that call it. Weak, because it may require a module of this VM,
+/// which would keep the VM.
 struct Callee {
-    vm: std::sync::Weak<Vm>,
-    instance: Arc<Instance>,
+    vm: Weak<Vm>,
+    instance: Weak<Instance>,
+    name: Name,
 }
 
 impl UserData for Callee {}
@@ -93,8 +96,11 @@ fn export(lua: &Lua, isyieldable: Function) -> mlua::Result<Function> {
 impl Callee {
     fn take(&self, args: MultiValue) -> mlua::Result<(Arc<World>, Arc<Instance>, Vec<graceful_core::Value>)> {
         let world = self.vm.upgrade().and_then(|vm| vm.world());
-        let world = world.ok_or_else(|| mlua::Error::external(graceful_core::CallError::Stopped))?;
+        let world = world.ok_or_else(|| mlua::Error::external(CallError::Stopped))?;
+        let instance = self.instance.upgrade().or_else(|| world.live(&self.name));
+        let gone = || mlua::Error::external(CallError::NoModule { module: self.name.to_string() });
+        let instance = instance.ok_or_else(gone)?;
         let args: Result<Vec<_>, String> = args.iter().map(from_lua).collect();
-        Ok((world, self.instance.clone(), args.map_err(mlua::Error::runtime)?))
+        Ok((world, instance, args.map_err(mlua::Error::runtime)?))
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use graceful_core::clock::is_driven;
 use rhai::{Dynamic, ImmutableString};
 
 /// An entry's name.
@@ -140,7 +141,8 @@ impl Cell {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((thread, since)) = slots.updating {
             let left = STATEMENT.saturating_sub(since.elapsed());
-            if thread == me || left.is_zero() {
+            // Where one thread runs at a time, whoever is in the middle of a statement waits in it.
+            if thread == me || left.is_zero() || is_driven() {
                 slots.updating = None;
                 break;
             }

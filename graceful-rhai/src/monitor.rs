@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use graceful_core::clock::{self, is_driven};
+
 use crate::cell;
 use crate::watch::{self, Stop};
 
@@ -27,6 +29,13 @@ struct Inner {
     queue: VecDeque<ThreadId>,
     /// When the owner was first seen to keep somebody waiting.
     keeping: Option<Instant>,
+}
+
+impl Inner {
+    /// Whether nobody is there, and `thread` is the next.
+    fn is_free_for(&self, thread: ThreadId) -> bool {
+        self.owner.is_none() && self.queue.front() == Some(&thread)
+    }
 }
 
 /// Lets one thread at a time into a module.
@@ -130,19 +139,27 @@ impl Monitor {
     }
 
     /// Waits to become the owner.
-    fn own(&self) -> Option<Stop> {
+    fn own(self: &Arc<Self>) -> Option<Stop> {
         let me = std::thread::current().id();
         let mut inner = self.lock();
         inner.queue.push_back(me);
         loop {
-            if inner.owner.is_none() && inner.queue.front() == Some(&me) {
+            if inner.is_free_for(me) {
                 inner.queue.pop_front();
                 inner.owner = Some(me);
                 inner.keeping = None;
                 return None;
             }
-            let (next, _) = self.freed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner);
-            inner = next;
+            inner = match is_driven() {
+                true => {
+                    drop(inner);
+                    let (monitor, watch) = (self.clone(), watch::current());
+                    let over = move || watch.as_ref().is_some_and(|watch| watch.over().is_some());
+                    clock::wait(move || monitor.lock().is_free_for(me) || over(), || ());
+                    self.lock()
+                }
+                false => self.freed.wait_timeout(inner, LOOK).unwrap_or_else(PoisonError::into_inner).0,
+            };
             if let Some(stop) = watch::current().and_then(|watch| watch.over()) {
                 inner.queue.retain(|waiting| *waiting != me);
                 drop(inner);
@@ -171,7 +188,7 @@ impl Monitor {
         if inner.queue.is_empty() {
             return false;
         }
-        inner.keeping.get_or_insert_with(Instant::now).elapsed() > SLICE
+        inner.keeping.get_or_insert_with(Instant::now).elapsed() > SLICE && !is_driven()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_listener::{Event, Listener};
+use graceful_core::clock;
 use graceful_core::{Entered, Gate, HookError, Lease, LeaseKind, Name, Resource, World};
 use rhai::{Dynamic, FnPtr};
 
@@ -150,8 +151,8 @@ impl Task {
             let _inside = runtime.as_ref().map(|runtime| runtime.enter());
             task.run();
         };
-        let thread = std::thread::Builder::new().name(format!("{}/{}", self.unit.name, self.id));
-        if let Err(error) = thread.spawn(work) {
+        let Some(world) = self.world() else { return self.finish(Stage::Cancelled) };
+        if let Err(error) = world.clock.thread(format!("{}/{}", self.unit.name, self.id), Box::new(work)) {
             self.finish(Stage::Failed(format!("no thread for it: {error}")));
         }
     }
@@ -231,7 +232,12 @@ impl Turns for Task {
                 TURN.set(Some(turn));
                 return None;
             }
-            listener.wait_timeout(LOOK);
+            let (me, gate) = (self.me.clone(), world.gate.clone());
+            let may_go =
+                move || me.upgrade().is_none_or(|me| me.over().is_some() || !gate.is_frozen(&me.unit.name));
+            clock::wait(may_go, || {
+                listener.wait_timeout(LOOK);
+            });
         }
     }
 }
@@ -265,6 +271,10 @@ impl Resource for Task {
 
     fn is_done(&self) -> bool {
         self.is_over()
+    }
+
+    fn abandon(&self) {
+        self.cancel();
     }
 
     async fn release(&self) -> Result<(), HookError> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use futures_util::future::{BoxFuture, Either, select};
-use graceful_core::Clock;
+use graceful_core::clock::{self, Clock};
 
 use crate::monitor;
 use crate::watch::{self, Stop};
@@ -50,15 +50,18 @@ fn drive<F: Future>(future: F) -> Result<F::Output, Stop> {
         {
             return Ok(output);
         }
+        let (woken, watches) = (wakes.clone(), watched.clone());
+        let over = move || watches.as_ref().is_some_and(|watch| watch.over().is_some());
+        let may_go = move || woken.woken.load(Ordering::Acquire) || over();
         let Some(watched) = &watched else {
-            std::thread::park();
+            clock::wait(may_go, std::thread::park);
             continue;
         };
         if let Some(stop) = watched.over() {
             return Err(stop);
         }
         let left = watched.until().map(|at| at.saturating_duration_since(Instant::now()));
-        std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK)));
+        clock::wait(may_go, || std::thread::park_timeout(left.map_or(LOOK, |left| left.min(LOOK))));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod manual;
 mod real;
+mod relay;
 
 use std::future::Future;
 use std::sync::Arc;

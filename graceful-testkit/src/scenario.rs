@@ -41,6 +41,16 @@ pub struct App {
     change: Option<Change>,
     shelf: Shelf,
     trace: Arc<Trace>,
+    _end: End,
+}
+
+/// Lets what the engine leaves behind find out that it is gone: dropped after it.
+struct End(Time);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
 }
 
 impl App {

@@ -33,7 +33,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::subject::Subject;
 use cast::Range;
 use play::Play;
-use story::Act;
 pub use story::Story;
 pub use violation::Violation;
 
@@ -61,7 +60,7 @@ pub struct Simulation {
 
 impl Simulation {
     /// Histories of modules in the language of `S`, and of some in the reference backend's. Always on a clock that
-    /// stands still, whatever clock the suite of `S` runs on.
+    /// stands still, with threads where the suite of `S` runs on tokio.
     pub fn of<S: Subject>() -> Self {
         let can = S::capabilities();
         let range = Range { waits: can.waits, tasks: can.tasks && can.handover, globals: can.globals };
@@ -74,23 +73,9 @@ impl Simulation {
         self
     }
 
-    /// Nothing makes a script wait: none sleeps, starts tasks, or is in the reference backend's language, where scripts
-    /// do; and no module goes, for a top level that requires it would wait until it is loaded again. For a backend that
-    /// keeps a thread while a script waits, which a clock that stands still cannot drive.
-    pub fn without_waiting(mut self) -> Self {
-        (self.range.waits, self.range.tasks) = (false, false);
-        self
-    }
-
     /// The story of `seed`.
     pub fn story(&self, seed: u64) -> Story {
-        let mut story = draw::draw(seed, self.steps);
-        if !self.range.waits {
-            story.parts.iter_mut().for_each(|part| part.other = false);
-            let leaves = |act: &Act| matches!(act, Act::Unregister(_) | Act::Remove(_) | Act::Rename(..));
-            story.steps.retain(|step| !leaves(&step.act));
-        }
-        story
+        draw::draw(seed, self.steps)
     }
 
     /// Plays a story and tells what happened in it.
@@ -105,10 +90,10 @@ impl Simulation {
         };
         let told = catch_unwind(AssertUnwindSafe(|| play.run()));
         let told = told.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let trace = play.app.trace().text();
+        let (trace, remains) = (play.app.trace().text(), play.remains());
         // What is left of a story in which something panicked may panic once more.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(play)));
-        match told {
+        match told.and_then(|()| remains.are_gone()) {
             Ok(()) => Ok(trace),
             Err(violation) => Err(found(story, violation, trace)),
         }

@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     let mut simulation = match args.backend {
         Backend::Fake => Simulation::of::<FakeSubject>(),
         Backend::Lua => Simulation::of::<subjects::SteadyLua>(),
-        Backend::Rhai => Simulation::of::<subjects::Rhai>().without_waiting(),
+        Backend::Rhai => Simulation::of::<subjects::Rhai>(),
     };
     if let Some(steps) = args.steps {
         simulation = simulation.steps(steps);

@@ -117,6 +117,12 @@ impl Table {
         drop(gone);
     }
 
+    /// Forgets everything, also what calls in flight began with.
+    pub(crate) fn clear(&self) {
+        let old = (self.swap(Registrations::clear), std::mem::take(&mut *self.past.lock().unwrap()));
+        drop(old);
+    }
+
     /// Makes `change` of it in one step and gives back the table before, to be dropped outside of every lock.
     pub(crate) fn swap(&self, change: impl FnOnce(&mut Registrations)) -> Arc<Registrations> {
         let mut live = self.live.lock().unwrap();

@@ -181,6 +181,10 @@ impl Resource for Task {
         self.state.load(Ordering::Acquire) == DEAD
     }
 
+    fn abandon(&self) {
+        self.cancel();
+    }
+
     async fn release(&self) -> Result<(), HookError> {
         self.cancel();
         self.join().await;

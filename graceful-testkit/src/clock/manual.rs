@@ -6,10 +6,13 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use std::{io, thread};
 
 use futures_util::future::BoxFuture;
 use graceful_core::Clock;
+use tokio::sync::oneshot;
 
+use super::relay::{Job, Runner};
 use crate::random::Random;
 
 /// A sleep takes at least this long, so that a loop of yields lets time pass.
@@ -30,10 +33,14 @@ pub struct ManualClock(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     woken: Condvar,
+    /// Whether what blocks gets threads.
+    threads: bool,
 }
 
 #[derive(Default)]
 struct State {
+    /// Threads that wait.
+    standing: Vec<Arc<Runner>>,
     now: Duration,
     next: u64,
     ready: Vec<u64>,
@@ -56,11 +63,23 @@ impl ManualClock {
         clock
     }
 
+    /// The same, with threads for what blocks, of which one runs at a time: while the others wait, and before time passes.
+    /// For backends that keep a thread while a script waits, if they wait through [`wait`](graceful_core::clock::wait).
+    pub fn with_threads(self) -> Self {
+        let seeded = self.0.lock().random.take();
+        let state = Mutex::new(State { random: seeded, ..State::default() });
+        Self(Arc::new(Inner { state, threads: true, ..Inner::default() }))
+    }
+
     /// Runs whatever is ready, until everything waits.
     pub fn run_until_stalled(&self) {
         let mut polls = 0;
-        while let Some(id) = self.0.pop(false) {
-            self.0.poll(id);
+        loop {
+            match self.0.pop(false) {
+                Some(id) => self.0.poll(id),
+                None if self.0.look(false) => {}
+                None => return,
+            }
             polls += 1;
             assert!(polls < MOST_AT_ONCE, "tasks keep waking each other without time passing");
         }
@@ -70,7 +89,7 @@ impl ManualClock {
     pub fn step(&self) -> bool {
         match self.0.pop(false) {
             Some(id) => self.0.poll(id),
-            None => return self.0.fire(None),
+            None => return self.0.look(false) || self.0.fire(None),
         }
         true
     }
@@ -101,20 +120,34 @@ impl ManualClock {
                     }
                 }
                 Some(id) => self.0.poll(id),
-                None => assert!(self.0.fire(None) || self.0.stranger(), "nothing left to run or to wait for"),
+                None => {
+                    let going = self.0.look(true) || self.0.fire(None) || self.0.stranger();
+                    assert!(going, "nothing left to run or to wait for");
+                }
             }
         }
         panic!("no end after {MOST_POLLS} polls");
     }
 
-    /// Drops every task and timer.
+    /// Drops every task and timer, and lets the threads that wait find out.
     pub fn clear(&self) {
-        let mut state = self.0.lock();
-        state.ready.clear();
-        state.queued.clear();
-        let dropped = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));
-        drop(state);
-        drop(dropped);
+        for _ in 0..MOST_AT_ONCE {
+            let mut state = self.0.lock();
+            state.ready.clear();
+            state.queued.clear();
+            let dropped = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));
+            drop(state);
+            drop(dropped);
+            // What is dropped may start something, and so may a thread that finds out.
+            if !self.0.look(false) && self.tasks() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// How many threads wait.
+    pub fn standing(&self) -> usize {
+        self.0.lock().standing.len()
     }
 
     /// How many tasks have not ended.
@@ -144,12 +177,49 @@ impl Clock for ManualClock {
         };
         self.0.wake(id);
     }
+
+    fn blocking(&self, work: Job) -> BoxFuture<'static, ()> {
+        if !self.0.threads {
+            work();
+            return Box::pin(std::future::ready(()));
+        }
+        let (done, ended) = oneshot::channel();
+        let work = move || {
+            work();
+            let _ = done.send(());
+        };
+        let runner = Runner::new(Box::new(work)).expect("a thread");
+        self.0.go(runner);
+        Box::pin(async move { drop(ended.await) })
+    }
+
+    fn thread(&self, name: String, work: Job) -> io::Result<()> {
+        if !self.0.threads {
+            return thread::Builder::new().name(name).spawn(work).map(drop);
+        }
+        // Its turn comes like that of others that wait.
+        let runner = Runner::new(work)?;
+        self.0.lock().standing.push(runner);
+        Ok(())
+    }
 }
 
 impl State {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// The threads that wait, in the order in which they are to look.
+    fn take_standing(&mut self) -> Vec<Arc<Runner>> {
+        let mut standing = std::mem::take(&mut self.standing);
+        if let Some(random) = &mut self.random
+            && standing.len() > 1
+        {
+            let first = random.below(standing.len());
+            standing.rotate_left(first);
+        }
+        standing
     }
 }
 
@@ -211,6 +281,28 @@ impl Inner {
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         true
+    }
+
+    /// Lets the threads run that may; whether there is something to run now, for `block_on` where that is the caller.
+    fn look(&self, main: bool) -> bool {
+        let standing = self.lock().take_standing();
+        let mut ran = false;
+        for runner in standing {
+            match runner.may_run() {
+                true => {
+                    self.go(runner);
+                    ran = true;
+                }
+                false => self.lock().standing.push(runner),
+            }
+        }
+        ran || self.lock().ready.iter().any(|id| main || *id != MAIN)
+    }
+
+    fn go(&self, runner: Arc<Runner>) {
+        if !runner.run() {
+            self.lock().standing.push(runner);
+        }
     }
 
     /// Waits for a thread that is none of ours, a blocking call perhaps.

@@ -1,5 +1,6 @@
 //! SCOPE: what a generation owns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use graceful_core::Value;
@@ -46,6 +47,19 @@ pub fn scope_01_tasks_routes_and_globals_belong_to_their_module<S: Subject>() {
     assert_eq!(app.ask("watch", "look"), nothing);
     assert_eq!(app.call_route("GET /hits").unwrap_err().code().0, "GR0201");
     assert_eq!(live.scope.count("task"), 0);
+}
+
+/// SCOPE-02: what was started ends with its engine, also where nobody shut that down, and nothing is kept of it.
+pub fn scope_02_an_engine_that_is_dropped_leaves_nothing<S: Subject>() {
+    needs!(S: hooks, plain, tasks, routes);
+    let ticks = hits().top([spawn_loop([inc("n"), sleep(1)])]).route("GET /hits", [ret("served")]);
+    let app = App::of::<S>().module(ticks).start();
+    grows(&app);
+    let (time, world) = (app.time().clone(), Arc::downgrade(app.engine().world()));
+    let live = Arc::downgrade(&app.engine().world().live("hits").unwrap());
+    drop(app);
+    let held = || world.strong_count() + live.strong_count();
+    assert!(time.until(Duration::from_secs(5), || held() == 0), "{} still hold it", held());
 }
 
 fn cancelled_and_awaited<S: Subject>(body: Vec<Op>) {

@@ -134,6 +134,7 @@ macro_rules! conformance {
             codes: obs_04_a_reload_that_fails_has_the_code_of_its_cause_in_every_language,
                 obs_04_a_call_that_fails_has_the_code_of_its_cause_in_every_language;
             scope: scope_01_tasks_routes_and_globals_belong_to_their_module,
+                scope_02_an_engine_that_is_dropped_leaves_nothing,
                 scope_02_a_task_that_was_not_taken_over_is_cancelled_and_awaited,
                 scope_02_a_task_that_swallows_errors_is_cancelled_too,
                 scope_02_a_task_that_spins_is_cancelled_too,

@@ -87,6 +87,10 @@ impl Resource for Task {
         self.done.load(Ordering::Acquire)
     }
 
+    fn abandon(&self) {
+        self.cancel();
+    }
+
     async fn release(&self) -> Result<(), HookError> {
         let ended = self.ended.notified();
         self.cancel();

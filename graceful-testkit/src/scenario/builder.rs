@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use graceful_core::{Backend, Engine, EngineBuilder, Limits, Native, NativeCx, ScriptError};
 
-use super::{App, Change, OTHER, Write};
+use super::{App, Change, End, OTHER, Write};
 use crate::clock::Time;
 use crate::dialect::Dialect;
 use crate::fake::FakeBackend;
@@ -115,7 +115,8 @@ impl AppBuilder {
         engine.set_entries(entries);
         let shelf = Shelf { sources: self.sources, natives: engine.natives().clone() };
         let Self { time, write, dialect, faults, change, trace, .. } = self;
-        let app = App { engine, time, write, dialect, faults, change, shelf, trace };
+        let _end = End(time.clone());
+        let app = App { engine, time, write, dialect, faults, change, shelf, trace, _end };
         for (script, other) in self.scripts {
             if other { app.edit_other(script) } else { app.edit(script) }
         }

@@ -97,7 +97,8 @@ fn functions(script: Script, at: usize, part: &Part, shape: &Shape, tag: &str, r
         look.extend((0..MODULES).map(|other| global(&format!("g{other}"))));
     }
     let order = shape.requires.iter().take(1).map(|module| eval(call(&name(*module), "deploy")));
-    let spawned = if range.tasks { vec![spawn_loop([inc("ticks"), sleep(650)])] } else { Vec::new() };
+    let spawned =
+        if range.tasks { vec![spawn_loop([inc("ticks"), sleep(650)]), ret(name(at))] } else { Vec::new() };
     let cancelled = match part.keeps && range.tasks {
         true => vec![cancel("task"), told(["cancelled".into(), name(at).into(), state("life")])],
         false => Vec::new(),

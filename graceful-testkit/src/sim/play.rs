@@ -16,7 +16,7 @@ use super::desk::Desk;
 use super::ledger::Ledger;
 use super::story::*;
 use super::violation::Told;
-use crate::clock::{ManualClock, Pending, Time};
+use crate::clock::{ClockKind, ManualClock, Pending, Time};
 use crate::faults::{Faults, Point};
 use crate::scenario::{App, AppBuilder};
 use crate::subject::Subject;
@@ -80,7 +80,11 @@ impl<'a> Play<'a> {
     /// The story's app, started.
     pub(super) fn new<S: Subject>(story: &'a Story, range: Range) -> Self {
         let faults = Faults::new();
-        let time = Time::Manual(ManualClock::seeded(story.seed));
+        let clock = ManualClock::seeded(story.seed);
+        let time = Time::Manual(match S::clock() {
+            ClockKind::Manual => clock,
+            ClockKind::Tokio => clock.with_threads(),
+        });
         let lives = Arc::new(AtomicI64::new(0));
         let next = move |_: &[Value]| Ok(Value::from(lives.fetch_add(1, Ordering::Relaxed)));
         let next = Arc::new(next);

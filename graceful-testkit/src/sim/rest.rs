@@ -1,15 +1,43 @@
 //! The live world held against the model, when nothing is under way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use graceful_core::{InstanceState, LeaseKind, Value};
+use graceful_core::{Instance, InstanceState, LeaseKind, Value, World};
 
 use super::play::Play;
 use super::story::*;
 use super::violation::{Told, broken, hold};
+use crate::clock::Time;
+
+/// What must be gone with its app.
+pub(super) struct Remains {
+    world: Weak<World>,
+    instances: Vec<Weak<Instance>>,
+    time: Time,
+}
+
+impl Remains {
+    /// Nothing is kept by anything else, and no thread waits for what will never come.
+    pub(super) fn are_gone(&self) -> Told {
+        let (held, promise) = (self.world.strong_count(), "an engine that nobody holds is gone");
+        hold(promise, held == 0, || format!("{held} still hold it"))?;
+        let left = self.instances.iter().find_map(Weak::upgrade);
+        hold(promise, left.is_none(), || format!("{:?} is still there", left.map(|left| left.name.clone())))?;
+        let Time::Manual(clock) = &self.time else { return Ok(()) };
+        hold(promise, clock.standing() == 0, || format!("{} threads still wait", clock.standing()))
+    }
+}
 
 impl Play<'_> {
+    /// What is there now.
+    pub(super) fn remains(&self) -> Remains {
+        let world = self.app.engine().world();
+        let instances = world.instances().iter().map(Arc::downgrade).collect();
+        Remains { world: Arc::downgrade(world), instances, time: self.app.time().clone() }
+    }
+
     /// After a reload: what the sources say is live, and nothing is left over.
     pub(super) fn at_rest(&mut self, how: How) -> Told {
         self.app.time().pass(Duration::from_secs(3));
