@@ -34,6 +34,8 @@ impl Host {
             mine.store(true, Ordering::Release);
             host.0.history.asked_by(cause);
             let result = host.reload_in_turn(options).await;
+            // Who asks the engine for one by itself has it from the host's program.
+            host.0.history.asked_by(Cause::Embedder);
             if !check {
                 host.told(cause, &result);
             }

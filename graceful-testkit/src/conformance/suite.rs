@@ -95,6 +95,7 @@ macro_rules! conformance {
                 tx_04_the_undo_goes_on_past_errors,
                 tx_04_a_hook_that_changes_another_module_is_undone_there_too,
                 tx_04_rollback_is_for_modules_whose_hooks_began,
+                sm_04_what_the_new_roles_did_to_a_state_is_undone,
                 tx_05_nothing_is_visible_before_the_commit_and_everything_after,
                 tx_05_nothing_is_left_of_a_reload_that_failed,
                 tx_05_a_top_level_that_waits_is_isolated;

@@ -1,16 +1,16 @@
 //! TX-04 and TX-05: what a failed reload puts back, and what live code cannot see of a running one.
 
-use graceful_core::Outcome;
+use graceful_core::{Outcome, Value};
 
 use super::in_order;
+use super::sm::{reload, running};
 use crate::op::*;
 use crate::{App, Script, Subject};
 
 /// A module with everything a reload could disturb.
 fn rich<S: Subject>(tag: &str) -> Script {
     let can = S::capabilities();
-    let nested =
-        serde_json::from_str::<graceful_core::Value>("{\"name\": \"ada\", \"tags\": [1, 2]}").unwrap();
+    let nested = serde_json::from_str::<Value>("{\"name\": \"ada\", \"tags\": [1, 2]}").unwrap();
     let mut script = Script::new("db")
         .version(if tag == "one" { "1.0.0" } else { "2.0.0" })
         .init([set("n", 1), set("user", nested), push("log", "init")])
@@ -231,4 +231,55 @@ pub fn tx_05_a_top_level_that_waits_is_isolated<S: Subject>() {
     reload.join().unwrap();
     assert_eq!(app.take_notes(), ["in", "top"]);
     assert_eq!(app.ask("watch", "look"), vec!["top".into()].into());
+}
+
+/// SM-04, TX-04: what the new roles did to the state of their modules is undone before the old ones start again; what
+/// the old `stop` did stays done.
+pub fn sm_04_what_the_new_roles_did_to_a_state_is_undone<S: Subject>() {
+    needs!(S: hooks);
+    let keeps = |name: &str, needs: &[&str]| {
+        let all = ["list", "junk", "conf", "stopped"].map(state);
+        Script::new(name)
+            .value("dependencies", needs.iter().map(|name| Value::from(*name)).collect::<Vec<_>>())
+            .init([set("list", Value::List(vec![1.into()]))])
+            .function("apply_config", [set("conf", "old"), ret(true)])
+            .function("stop", [set("stopped", true), ret(true)])
+            .function("look", [ret(list(all))])
+    };
+    let spoils = |script: Script| {
+        script
+            .function("init", [set("junk", 1), push("list", 2), ret(true)])
+            .function("apply_config", [set("conf", "new"), ret(true)])
+    };
+    let app = App::of::<S>()
+        .module(keeps("web", &["store"]))
+        .module(keeps("store", &["log"]))
+        .module(keeps("log", &[]).checkpoint("none"));
+    let app = running(app, &["web"]);
+    let before = app.ask("store", "look");
+    for name in ["log", "store"] {
+        let needs: &[&str] = if name == "log" { &[] } else { &["log"] };
+        app.edit(spoils(keeps(name, needs).checkpoint(if name == "log" { "none" } else { "auto" })));
+    }
+    app.edit(spoils(keeps("web", &["store"])).function("apply_config", [set("conf", "new"), throw("no")]));
+    let error = reload(&app).unwrap_err();
+    assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0508", "web"));
+    let undone = ["web: state", "store: state", "log: role log", "store: role store", "web: role web"];
+    assert_eq!(error.report.rolled_back, undone);
+    let Value::List(mut seen) = before else { panic!("{before:?}") };
+    *seen.last_mut().unwrap() = true.into();
+    for name in ["web", "store"] {
+        assert_eq!(app.ask(name, "look"), Value::List(seen.clone()), "{name}");
+    }
+    for name in ["web", "store", "log"] {
+        let needs: &[&str] = if name == "web" {
+            &["store"]
+        } else if name == "store" {
+            &["log"]
+        } else {
+            &[]
+        };
+        app.edit(keeps(name, needs));
+    }
+    reload(&app).unwrap();
 }
