@@ -133,7 +133,10 @@ impl Staging {
         // Handles into VMs go here, outside of every lock.
         drop(dropped);
         drop(staged);
-        drop(std::mem::take(&mut self.begun));
+        let begun = std::mem::take(self.begun.get_mut().unwrap());
+        // What one registered and owns may know it in turn.
+        begun.iter().for_each(|instance| drop(instance.scope.close()));
+        drop(begun);
         for txn in std::mem::take(&mut self.txns).into_values() {
             txn.rollback();
         }
