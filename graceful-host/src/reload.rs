@@ -57,7 +57,9 @@ impl Host {
 
     fn give_up(&self, why: String, began: bool, cause: Cause, check: bool) -> Failure {
         let failure = self.given_up(why, began);
-        if !began {
+        if began {
+            settings::restore(self.engine(), &self.app());
+        } else {
             self.0.history.refused(cause, &failure);
         }
         if !check {
@@ -193,5 +195,28 @@ mod tests {
             history.reloads().map(|reload| (&*reload.asked_by, reload.code.as_deref())).collect();
         assert_eq!(told, [("start", None), ("watch", Some("GR0120")), ("admin", None)]);
         assert_eq!(history.warnings, [""; 0]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn ord_01_a_manifest_whose_reload_was_given_up_asks_for_nothing_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
+        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
+        write("one.lua", "return {}");
+        write("waits.lua", "require('fiber').sleep(2)");
+        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        host.reload(Cause::Start, ReloadOptions::default()).await.unwrap();
+        write("graceful.toml", "name = 'kept'\nentry = ['one', 'waits']\n");
+        let asking = host.clone();
+        let asked = tokio::spawn(async move { asking.reload(Cause::Admin, ReloadOptions::default()).await });
+        while host.engine().status().state != EngineState::Reloading {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        host.0.kept.send_replace(Some("a top level".to_owned()));
+        assert_eq!(asked.await.unwrap().unwrap_err().code, "GR0120");
+        host.0.kept.send_replace(None);
+        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
+        let summary = host.reload(Cause::Admin, ReloadOptions::default()).await.unwrap();
+        assert_eq!((summary.outcome.as_str(), host.engine().status().modules.len()), ("unchanged", 1));
     }
 }

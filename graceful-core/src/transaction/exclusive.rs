@@ -104,7 +104,8 @@ impl Transaction {
     fn role_states(&self) -> Vec<Arc<Instance>> {
         let members = self.roles.start.iter().filter(|member| member.starts_on_state());
         let live = members.filter_map(|member| match self.pair(&member.instance.name) {
-            Some((old, _)) => Some(old),
+            // It is the new code that writes, and a state too large to be copied must not be stuck with the old one.
+            Some((old, new)) => Some(old).filter(|_| mode(&new) != CheckpointMode::None),
             None => Some(member.instance.clone()).filter(|instance| instance.born <= self.base),
         });
         let hooked = |name: &Name| self.has_reload_hook(name) || self.chains.contains_key(name);
