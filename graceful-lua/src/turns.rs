@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -181,11 +182,19 @@ fn is_cancelled() -> bool {
 }
 
 /// Runs on the thread that runs the code, so the thread's lease is that of the code.
-unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi::lua_Debug) {
-    // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped when the error leaves it.
+unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, at: *mut ffi::lua_Debug) {
+    // SAFETY: called by Lua with a live state and what it is at; nothing in this frame has to be dropped when the error
+    // leaves it. A source's name ends with a zero.
     unsafe {
         if is_cancelled() {
+            // What looks where the script was is let go on: it does not loop.
+            if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == c"=graceful"
+            {
+                return;
+            }
+            ffi::luaL_where(state, 0);
             ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
+            ffi::lua_concat(state, 2);
             ffi::lua_error(state);
         }
         ffi::lua_sethook(state, None, 0, 0);
