@@ -99,15 +99,17 @@ impl Transaction {
         Ok(())
     }
 
-    /// The live modules whose state is copied because a role is going to be started on it, and for nothing else.
+    /// The live modules whose state is copied, or whose `rollback` is owed, because a role is going to be started on that
+    /// state, and for nothing else.
     fn role_states(&self) -> Vec<Arc<Instance>> {
         let members = self.roles.start.iter().filter(|member| member.starts_on_state());
         let live = members.filter_map(|member| match self.pair(&member.instance.name) {
-            Some((old, _)) => Some(old),
+            // It is the new code that writes, and a state too large to be copied must not be stuck with the old one.
+            Some((old, new)) => Some(old).filter(|_| mode(&new) != CheckpointMode::None),
             None => Some(member.instance.clone()).filter(|instance| instance.born <= self.base),
         });
-        let copied = |name: &Name| self.has_reload_hook(name) || self.chains.contains_key(name);
-        live.filter(|old| mode(old) == CheckpointMode::Auto && !copied(&old.name)).collect()
+        let hooked = |name: &Name| self.has_reload_hook(name) || self.chains.contains_key(name);
+        live.filter(|old| mode(old) != CheckpointMode::None && !hooked(&old.name)).collect()
     }
 
     /// Goes on past a failed `before_reload` of the live code, if that was asked for: what it did is undone as

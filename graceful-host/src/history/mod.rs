@@ -97,11 +97,11 @@ impl History {
         }
     }
 
-    /// A reload that the engine was not asked for, because of the manifest.
-    pub(crate) fn refused(&self, failure: &Failure) {
+    /// A reload that the engine was not asked for.
+    pub(crate) fn refused(&self, cause: Cause, failure: &Failure) {
         let mut open = self.lock();
         let Some(Open { log, recorder, .. }) = &mut *open else { return };
-        let mut lines = recorder.refused(failure, millis()).into_iter();
+        let mut lines = recorder.refused(cause, failure, millis()).into_iter();
         let written = lines.try_for_each(|what| log.write(millis(), what));
         drop(open);
         self.told(written);

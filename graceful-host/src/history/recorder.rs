@@ -31,7 +31,7 @@ impl Recorder {
         }
         match &event.kind {
             EventKind::ReloadStarted => {
-                let (begun, entry) = self.next(at_ms);
+                let (begun, entry) = self.next(self.cause, at_ms);
                 (self.running, self.shut_at) = (entry, None);
                 return Some(begun);
             }
@@ -85,17 +85,16 @@ impl Recorder {
         None
     }
 
-    fn next(&mut self, at_ms: u64) -> (What, ReloadEntry) {
+    fn next(&mut self, cause: Cause, at_ms: u64) -> (What, ReloadEntry) {
         self.reload += 1;
-        let (reload, run, asked_by) = (self.reload, self.run, self.cause.as_str().to_owned());
+        let (reload, run, asked_by) = (self.reload, self.run, cause.as_str().to_owned());
         let entry = ReloadEntry { reload, run, at_ms, asked_by: asked_by.clone(), ..ReloadEntry::default() };
         (What::Begun { reload, run, asked_by }, entry)
     }
 
-    /// The lines of a reload that the manifest ended before the engine was asked. Another one, that a script asked for,
-    /// may be running.
-    pub(crate) fn refused(&mut self, failure: &Failure, at_ms: u64) -> [What; 2] {
-        let (begun, entry) = self.next(at_ms);
+    /// The lines of a reload that ended before the engine was asked. Another one, that a script asked for, may be running.
+    pub(crate) fn refused(&mut self, cause: Cause, failure: &Failure, at_ms: u64) -> [What; 2] {
+        let (begun, entry) = self.next(cause, at_ms);
         let ended = ReloadEntry {
             outcome: failure.outcome.clone(),
             purpose: "reload".to_owned(),
@@ -136,7 +135,7 @@ mod tests {
         let file = "graceful.toml".to_owned();
         let error =
             ManifestError { file, line: 1, column: 1, message: "no".to_owned(), source_line: String::new() };
-        let refused = recorder.refused(&Failure::manifest(&error, 1), 0);
+        let refused = recorder.refused(Cause::Watch, &Failure::manifest(&error, 1), 0);
         let [What::Begun { reload: 8, .. }, What::Ended { report }] = refused else { panic!("{refused:?}") };
         assert_eq!((report.reload, report.code.as_deref(), report.warnings.len()), (8, Some("GR0401"), 0));
         let (outcome, took) = ("committed".to_owned(), Duration::ZERO);

@@ -245,6 +245,7 @@ macro_rules! conformance {
                 scope_02_a_task_that_stands_still_ends_with_its_role,
                 sm_05_a_permanent_role_whose_source_is_gone_is_an_error,
                 sm_04_a_failure_is_over_when_nothing_is_left_to_reload,
+                sm_04_new_code_may_say_that_its_roles_state_is_not_to_be_copied,
                 frb_03_globals_are_kept_by_owner_and_name,
                 sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }

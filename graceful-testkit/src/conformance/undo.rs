@@ -233,53 +233,45 @@ pub fn tx_05_a_top_level_that_waits_is_isolated<S: Subject>() {
     assert_eq!(app.ask("watch", "look"), vec!["top".into()].into());
 }
 
-/// SM-04, TX-04: what the new roles did to the state of their modules is undone before the old ones start again; what
-/// the old `stop` did stays done.
+/// SM-04, TX-04: what the new roles did to the state of their modules is undone before the old ones start again, by a
+/// copy or by the module's own `rollback`; what the old `stop` did stays done.
 pub fn sm_04_what_the_new_roles_did_to_a_state_is_undone<S: Subject>() {
     needs!(S: hooks);
-    let keeps = |name: &str, needs: &[&str]| {
-        let all = ["list", "junk", "conf", "stopped"].map(state);
-        Script::new(name)
+    let keeps = |name: &str| {
+        let needs: &[&str] = match name {
+            "web" => &["store"],
+            "store" => &["log"],
+            _ => &[],
+        };
+        let script = Script::new(name)
             .value("dependencies", needs.iter().map(|name| Value::from(*name)).collect::<Vec<_>>())
             .init([set("list", Value::List(vec![1.into()]))])
             .function("apply_config", [set("conf", "old"), ret(true)])
             .function("stop", [set("stopped", true), ret(true)])
-            .function("look", [ret(list(all))])
+            .function("look", [ret(list(["list", "junk", "conf", "stopped"].map(state)))]);
+        let restores = [set("list", Value::List(vec![1.into()])), set("junk", Value::Null)];
+        if name == "log" { script.checkpoint("own").rollback(restores) } else { script }
     };
-    let spoils = |script: Script| {
-        script
+    let spoils = |name: &str, last: Op| {
+        keeps(name)
             .function("init", [set("junk", 1), push("list", 2), ret(true)])
-            .function("apply_config", [set("conf", "new"), ret(true)])
+            .function("apply_config", [set("conf", "new"), last])
     };
-    let app = App::of::<S>()
-        .module(keeps("web", &["store"]))
-        .module(keeps("store", &["log"]))
-        .module(keeps("log", &[]).checkpoint("none"));
+    let app = App::of::<S>().module(keeps("web")).module(keeps("store")).module(keeps("log"));
     let app = running(app, &["web"]);
-    let before = app.ask("store", "look");
-    for name in ["log", "store"] {
-        let needs: &[&str] = if name == "log" { &[] } else { &["log"] };
-        app.edit(spoils(keeps(name, needs).checkpoint(if name == "log" { "none" } else { "auto" })));
-    }
-    app.edit(spoils(keeps("web", &["store"])).function("apply_config", [set("conf", "new"), throw("no")]));
+    let Value::List(mut wanted) = app.ask("store", "look") else { panic!("it shows nothing") };
+    app.edit(spoils("log", ret(true)));
+    app.edit(spoils("store", ret(true)));
+    app.edit(spoils("web", throw("no")));
     let error = reload(&app).unwrap_err();
     assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0508", "web"));
-    let undone = ["web: state", "store: state", "log: role log", "store: role store", "web: role web"];
+    let roles = ["log: role log", "store: role store", "web: role web"];
+    let undone = [&["web: state", "store: state", "log: rollback hook"][..], &roles].concat();
     assert_eq!(error.report.rolled_back, undone);
-    let Value::List(mut seen) = before else { panic!("{before:?}") };
-    *seen.last_mut().unwrap() = true.into();
-    for name in ["web", "store"] {
-        assert_eq!(app.ask(name, "look"), Value::List(seen.clone()), "{name}");
-    }
+    *wanted.last_mut().unwrap() = true.into();
     for name in ["web", "store", "log"] {
-        let needs: &[&str] = if name == "web" {
-            &["store"]
-        } else if name == "store" {
-            &["log"]
-        } else {
-            &[]
-        };
-        app.edit(keeps(name, needs));
+        assert_eq!(app.ask(name, "look"), Value::List(wanted.clone()), "{name}");
+        app.edit(keeps(name));
     }
     reload(&app).unwrap();
 }
