@@ -89,7 +89,10 @@ impl Turns {
 
     /// Whether what runs in `lua` now is the coroutine of the innermost turn, and not one it resumed.
     pub(crate) fn is_own(&self, lua: &Lua) -> bool {
-        let state = lua.state();
+        self.is_only(lua.state())
+    }
+
+    fn is_only(&self, state: *mut lua_State) -> bool {
         self.lock().last().is_some_and(|turn| turn.states.iter().map(|state| state.0).eq([state]))
     }
 
@@ -176,8 +179,19 @@ impl Drop for Entered<'_> {
     }
 }
 
-fn is_cancelled() -> bool {
+/// Whether the call or task that this thread runs was cancelled.
+pub(crate) fn is_cancelled() -> bool {
     Lease::current().is_some_and(|lease| lease.is_cancelled())
+}
+
+/// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time, for it may have
+/// caught the error before, in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
+fn leaves(state: *mut lua_State) -> bool {
+    thread_local!(static LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) });
+    let again = !LEFT.replace(!LEFT.get());
+    // SAFETY: see `resume_followed`.
+    let turns = unsafe { RUNNING.get().as_ref() };
+    again && turns.is_some_and(|turns| turns.is_only(state))
 }
 
 /// Runs on the thread that runs the code, so the thread's lease is that of the code.
@@ -185,6 +199,10 @@ unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi
     // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped when the error leaves it.
     unsafe {
         if is_cancelled() {
+            if cfg!(feature = "lua54") && leaves(state) && ffi::lua_isyieldable(state) != 0 {
+                ffi::lua_yield(state, 0);
+                return;
+            }
             ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
             ffi::lua_error(state);
         }

@@ -112,6 +112,11 @@ impl Vm {
         let _ = self.engine.set(Engine { world, control, gate });
     }
 
+    /// Whether what runs must end: its time is over, or it was cancelled.
+    pub(crate) fn is_over(&self) -> bool {
+        self.interrupt.is_over() || crate::turns::is_cancelled()
+    }
+
     pub(crate) fn world(&self) -> Option<Arc<World>> {
         self.engine.get()?.world.upgrade()
     }

@@ -62,9 +62,11 @@ mod limits;
 mod failure;
 mod semver;
 // one access at a time
+mod chain;
 mod cell;
 mod overlay;
 mod watch;
+mod bulk;
 mod monitor;
 mod progress;
 mod wait;
@@ -97,6 +99,7 @@ mod import;
 mod service;
 mod class;
 // what scripts call
+mod huge;
 mod register;
 mod fiber;
 mod http;

@@ -21,6 +21,10 @@ pub struct Limits {
     pub array_size: Option<usize>,
     /// How many entries a map may get, nested ones counted in.
     pub map_size: Option<usize>,
+    /// How many bytes the variables of a function that runs may hold, as far as that can be told: texts, lists,
+    /// maps, blobs and what they hold, looked at every some thousand operations; and each of them by itself
+    /// whenever it is read. Another operation may have doubled it by then.
+    pub memory: Option<usize>,
 }
 
 /// Frames of an unoptimised interpreter take so much room that a thread of 2 MiB holds some 60 of them.
@@ -35,6 +39,7 @@ impl Default for Limits {
             string_size: None,
             array_size: None,
             map_size: None,
+            memory: Some(256 << 20),
         }
     }
 }

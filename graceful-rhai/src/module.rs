@@ -14,6 +14,7 @@ use graceful_core::{
 };
 use rhai::{Dynamic, FnPtr, Shared};
 
+use crate::bulk;
 use crate::checkpoint::{Copied, copy};
 use crate::error;
 use crate::failure::Thrown;
@@ -181,6 +182,11 @@ impl Unit {
 }
 
 impl RhaiModule {
+    /// Watches a call from outside.
+    fn watch(&self) -> Watch {
+        Watch::call(Lease::current()).of(&self.overlay).turns(self.unit.runtime.turn)
+    }
+
     async fn run(&self, cx: &HookCx) -> HookResult {
         let watch = Watch::call(Lease::current()).of(&self.overlay).within(cx.budget);
         self.unit.clone().hook(cx.hook, watch).await
@@ -219,8 +225,7 @@ impl Module for RhaiModule {
     async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
         let world = self.unit.runtime.world()?;
-        off_thread(&*world.clock, Watch::call(Lease::current()).of(&self.overlay), move || callee.call(args))
-            .await?
+        off_thread(&*world.clock, self.watch(), move || callee.call(args)).await?
     }
 
     async fn callback(
@@ -243,7 +248,8 @@ impl Module for RhaiModule {
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
-        guarded(|| Watch::call(Lease::current()).of(&self.overlay).run(|| callee.call(args)))?
+        let watch = self.watch();
+        bulk::roomy(|| guarded(|| watch.run(|| callee.call(args))))?
     }
 
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {

@@ -9,6 +9,7 @@ use event_listener::Event;
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Clock, Lease, ScriptError};
 
+use crate::bulk;
 use crate::wait::Slot;
 use crate::watch::Watch;
 
@@ -27,7 +28,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     let into = slot.clone();
     let job = move || {
         let _entered = lease.as_ref().map(Lease::enter);
-        into.put(guarded(|| watch.run(work)));
+        into.put(bulk::roomy(|| guarded(|| watch.run(work))));
     };
     clock.blocking(Box::new(job)).await;
     let lost = || Err(ScriptError::new(ScriptErrorKind::Panic, "the thread it ran on went away"));

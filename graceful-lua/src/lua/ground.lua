@@ -1,6 +1,6 @@
 -- What every script of this VM stands on: `require` that knows who asks, coroutines that can wait for native
--- code, and no way to end the host.
-local globals, package, coroutine, os, asking, locate, pending, resume, wait = ...
+-- code, message handlers that end, and no way to end the host.
+local globals, package, coroutine, os, asking, locate, over, pending, resume, wait = ...
 local error, tostring, rawset = error, tostring, rawset
 local getmetatable, setmetatable = getmetatable, setmetatable
 local create, yield, close = coroutine.create, coroutine.yield, coroutine.close
@@ -35,6 +35,21 @@ coroutine.wrap = function(body)
     return function(...)
         return unwrap(co, pass(co, resume(co, ...)))
     end
+end
+
+-- What ends code at its time throws out of a hook, and Lua calls the message handler in there, where no hook could
+-- end it: then it is not called at all.
+local xpcall, type = globals.xpcall, type
+if xpcall then
+    local debug = globals.debug
+    local traceback = debug and debug.traceback
+    rawset(globals, 'xpcall', function(f, handle, ...)
+        if type(handle) ~= 'function' or handle == traceback then return xpcall(f, handle, ...) end
+        return xpcall(f, function(...)
+            if over() then return ... end
+            return handle(...)
+        end, ...)
+    end)
 end
 
 -- For code that has no `require` of its own: what `load` made, the console.
