@@ -186,6 +186,7 @@ pub(crate) fn is_cancelled() -> bool {
 
 /// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time, for it may have
 /// caught the error before, in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
+#[cfg(feature = "lua54")]
 fn leaves(state: *mut lua_State) -> bool {
     thread_local!(static LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) });
     let again = !LEFT.replace(!LEFT.get());
@@ -199,7 +200,8 @@ unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi
     // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped when the error leaves it.
     unsafe {
         if is_cancelled() {
-            if cfg!(feature = "lua54") && leaves(state) && ffi::lua_isyieldable(state) != 0 {
+            #[cfg(feature = "lua54")]
+            if leaves(state) && ffi::lua_isyieldable(state) != 0 {
                 ffi::lua_yield(state, 0);
                 return;
             }
