@@ -1,9 +1,8 @@
 //! How deep what a script holds is nested, and how much it is: looked at while it runs, for Rhai itself counts
 //! neither, and ends the process where a thread's stack is too small to copy or drop a value.
 //!
-//! An operation makes a value deeper by one at most. So there is room on the stack for as many levels as there
-//! are operations between two looks, and each look goes through all variables of the function that runs. What
-//! outlives the call (states, channels, variables of a top level) is looked at when it is put there.
+//! An operation makes a value deeper by one at most. So between two looks there are no more operations than the
+//! stack has room for levels, and each look goes through all variables of the function that runs. What outlives the call (states, channels, variables of a top level) is looked at when it is put there.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,8 +15,11 @@ use crate::watch::Stop;
 /// How deep lists, maps and closures may be nested in each other.
 pub(crate) const DEEPEST: usize = 128;
 
-/// How many operations there are between two looks.
+/// How many operations there are between two looks at most; on a small stack there are fewer. With less room than
+/// for the least number, code gets a stack of its own.
 const EVERY: u64 = if cfg!(debug_assertions) { 2_048 } else { 8_192 };
+
+const LEAST: u64 = 128;
 
 /// How many operations "a few" are: no more than it takes to make a value some ten times as big.
 pub(crate) const FEW: u64 = 16;
@@ -26,13 +28,11 @@ pub(crate) const FEW: u64 = 16;
 /// where it is not optimised.
 const LEVEL: usize = if cfg!(debug_assertions) { 8 << 10 } else { 2 << 10 };
 
-/// What code finds free on the stack when a module is entered: for twice the levels it can make between two
-/// looks, and for calls.
-const ROOM: usize = LEVEL * (EVERY as usize + DEEPEST) * 5 / 4 + CALLS;
-const CALLS: usize = 4 << 20;
+/// What calls take, as deep as they may by default.
+const CALLS: usize = 1280 << 10;
 
-/// The stack of threads that run Rhai. Address space only: memory is taken where it is used.
-pub(crate) const STACK: usize = 2 * ROOM;
+/// The stack of a thread that looks as rarely as can be. Address space only: memory is taken where it is used.
+pub(crate) const STACK: usize = 32 << 20;
 
 /// What one value takes, and an entry of a map beside it.
 const VALUE: usize = size_of::<Dynamic>();
@@ -52,6 +52,8 @@ thread_local! {
     static TICKED: Cell<Option<Instant>> = const { Cell::new(None) };
     /// The last few took long.
     static SLOW: Cell<bool> = const { Cell::new(false) };
+    /// How many operations there are between two looks.
+    static BETWEEN: Cell<u64> = const { Cell::new(LEAST) };
     /// Operations since the last look.
     static SINCE: Cell<u64> = const { Cell::new(0) };
     /// Code runs that has loops in which nothing can be looked at: they use `this` and read no variable.
@@ -60,7 +62,21 @@ thread_local! {
 
 /// Runs `work` with enough room on the stack.
 pub(crate) fn roomy<T>(work: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(ROOM, STACK, work)
+    struct Before(u64);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            BETWEEN.set(self.0);
+        }
+    }
+    let between = stacker::remaining_stack().map_or(0, fits);
+    let _before = Before(BETWEEN.replace(if between < LEAST { EVERY } else { between }));
+    if between < LEAST { stacker::grow(STACK, work) } else { work() }
+}
+
+/// How many operations may pass between two looks with so much room on the stack; a fifth is left for what is not known.
+fn fits(room: usize) -> u64 {
+    let levels = room.saturating_sub(CALLS) / LEVEL * 4 / 5;
+    (levels.saturating_sub(DEEPEST) as u64).min(EVERY)
 }
 
 /// Counts operations.
@@ -87,7 +103,7 @@ pub(crate) fn entered(outermost: bool, blind: bool) {
 
 /// Whether code runs for too long in which nothing can be looked at.
 pub(crate) fn overlooked() -> Option<Stop> {
-    (BLIND.get() && SINCE.get() > EVERY * 9 / 8).then_some(Stop::Overlooked)
+    (BLIND.get() && SINCE.get() > BETWEEN.get() * 9 / 8).then_some(Stop::Overlooked)
 }
 
 /// Looks at the variable that is read, by its place in the scope or its name, and now and then at all of them.
@@ -106,7 +122,7 @@ pub(crate) fn look(
         place => scope.iter_raw().nth(place - 1).map(|(_, _, value)| value),
     };
     let mut stop = read.filter(|value| own(value) > most).map(|_| Stop::Bulky(most));
-    if stop.is_none() && (SLOW.get() || SINCE.get() >= EVERY) {
+    if stop.is_none() && (SLOW.get() || SINCE.get() >= BETWEEN.get()) {
         let mut bulk = Bulk::new(most);
         let all = scope.iter_raw().map(|(_, _, value)| value).chain(cx.this_ptr());
         stop = all.map(|value| bulk.value(value, 0)).find_map(Result::err);
@@ -191,5 +207,21 @@ impl Bulk {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_less_room_there_is_the_more_often_it_is_looked() {
+        assert_eq!(fits(STACK - (64 << 10)), EVERY);
+        assert!(fits(8 << 20) < EVERY);
+        assert_eq!(fits(1 << 20), 0);
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let grown = small.spawn(|| roomy(|| (BETWEEN.get(), stacker::remaining_stack().unwrap())));
+        let (between, room) = grown.unwrap().join().unwrap();
+        assert!(between == EVERY && fits(room) == EVERY, "{between} {room}");
     }
 }

@@ -2,10 +2,15 @@
 
 /// The bounds of the interpreter. Time is bounded by the engine's own limits.
 ///
-/// Rhai counts no bytes. A script that doubles a string takes all memory before any deadline passes, unless
-/// `string_size` is set; the same goes for `array_size`. Both make Rhai measure every array and map that a
-/// function is given by reference or returns, which costs time in proportion to its size, and so they are off
-/// by default. `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+/// Rhai counts no bytes; `memory` bounds what it holds as far as that can be seen from outside. Exact bounds are
+/// `string_size`, `array_size` and `map_size`, but with any of them Rhai measures every array and map that a function is
+/// given by reference or returns, which costs time in proportion to its size, and so they are off by default.
+/// `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+///
+/// However these are set, a value may be nested 128 deep, and no script makes one that is too deep for the stack of
+/// the thread it runs on: the smaller that is, the more often all variables of the running function are looked through. A
+/// script that holds very much in variables is the faster for threads with a stack of 32 MiB (`thread_stack_size` of
+/// tokio's runtime); with less than 2 MiB every call gets a stack of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that

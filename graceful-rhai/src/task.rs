@@ -150,7 +150,7 @@ impl Task {
         let task = self.clone();
         let work = move || {
             let _inside = runtime.as_ref().map(|runtime| runtime.enter());
-            task.run();
+            bulk::roomy(|| task.run());
         };
         let thread = std::thread::Builder::new()
             .stack_size(bulk::STACK)

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use graceful_core::CallError;
 use graceful_rhai::{Limits, RhaiBackend};
@@ -85,4 +85,45 @@ fn tx_03_what_takes_memory_without_end_is_stopped() {
     for (name, text) in BIG {
         is_stopped(name, text, "GR0304");
     }
+}
+
+/// Each of them holds the one before: nothing in it is nested, and all of it goes at once.
+#[test]
+fn scope_05_long_chains_are_dropped() {
+    let chains = [
+        ("tables", "let last = (); for i in 0..20000 { last = graceful::table(#{ last: last }); }"),
+        (
+            "channels",
+            "let last = fiber::channel(1); for i in 0..20000 { let next = fiber::channel(1); next.put(last); last = next; }",
+        ),
+        (
+            "tables in lists",
+            "let last = (); for i in 0..20000 { last = graceful::table(#{ last: [[last]] }); }",
+        ),
+    ];
+    for (name, text) in chains {
+        let app = app(&format!(
+            "import \"graceful\" as graceful; import \"fiber\" as fiber; fn chained() {{ {text} 1 }}"
+        ));
+        committed(app.reload());
+        println!("{name}");
+        app.get("a", "chained");
+    }
+}
+
+/// A call that runs without waiting has a limit; one that waits has as much again.
+#[test]
+fn a_call_that_does_not_wait_is_stopped() {
+    let text =
+        "import \"fiber\" as fiber; fn spins() { loop {} } fn caught() { loop { try { loop {} } catch {} } }
+        fn busy() { let n = 0; while n < 2000 { n += 1; } n }
+        fn waits() { for i in 0..8 { busy(); fiber::sleep(0.05); } 1 }";
+    let backend = RhaiBackend::builder().turn_limit(Duration::from_millis(300)).build();
+    let app = App::with(&[("a", text)], backend);
+    committed(app.reload());
+    for name in ["spins", "caught"] {
+        let Err(CallError::Script(error)) = app.call("a", name) else { panic!("{name} ended") };
+        assert_eq!(error.code().0, "GR0303", "{name}: {error}");
+    }
+    app.get("a", "waits");
 }
