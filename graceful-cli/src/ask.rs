@@ -79,7 +79,7 @@ pub async fn history(asked: &History) -> Exit {
     let history = match asked.client.history(last).await {
         Ok(history) => history,
         Err(error @ AdminError::NotRunning { .. }) => match graceful_host::history(&asked.folder, last) {
-            Ok(history) if !history.entries.is_empty() => history,
+            Ok(history) if !history.entries.is_empty() || !history.ok => history,
             _ => return asked.unanswered(&error),
         },
         Err(error) => return asked.unanswered(&error),

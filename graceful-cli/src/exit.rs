@@ -32,7 +32,7 @@ impl From<&AdminError> for Exit {
         match error {
             AdminError::NotRunning { .. } => Exit::NotRunning,
             AdminError::Timeout(_) => Exit::Timeout,
-            AdminError::Broken { .. } => Exit::Failed,
+            AdminError::TooLarge { .. } | AdminError::Broken { .. } => Exit::Failed,
         }
     }
 }

@@ -42,7 +42,7 @@ pub async fn run(serve: &Serve, dev: bool) -> Exit {
         Err(error) => {
             // What a start failed with was told when it did.
             if !matches!(error, HostError::Start(_)) {
-                refuse(&error, voice);
+                refuse(&error, &folder, voice);
             }
             Exit::from(&error)
         }
@@ -93,7 +93,7 @@ fn reloaded(voice: Voice, folder: &Path, dev: bool, result: &Result<Summary, Fai
 }
 
 /// A host that could not be opened or started. What a reload failed with was told already.
-fn refuse(error: &HostError, voice: Voice) {
+fn refuse(error: &HostError, folder: &Path, voice: Voice) {
     let failure = error.failure();
     if voice.json {
         let told =
@@ -102,7 +102,7 @@ fn refuse(error: &HostError, voice: Voice) {
         return;
     }
     match failure {
-        Some(failure) => voice.failure(&failure, None),
+        Some(failure) => voice.failure(&failure, Some(folder)),
         None => complain(&format!("error: {error}")),
     }
 }
@@ -113,7 +113,7 @@ pub async fn check(check: &Check) -> Exit {
     {
         Ok(reply) => reply,
         Err(error) => {
-            refuse(&error, voice);
+            refuse(&error, &check.app, voice);
             return Exit::from(&error);
         }
     };

@@ -51,6 +51,9 @@ pub fn render(failure: &Failure, folder: Option<&Path>, paint: Paint) -> String 
     if let Some(said) = serves(failure) {
         note(&mut text, &said);
     }
+    if failure.retryable {
+        note(&mut text, "the same may succeed later, with nothing changed: ask again");
+    }
     text
 }
 
@@ -144,5 +147,16 @@ mod tests {
         let text = render(&failed, None, Paint(false));
         assert!(!text.contains("-->") && text.contains("not undone: checkpoint of web"), "{text}");
         assert!(render(&failed, None, Paint(true)).contains("\x1b[1;31m"));
+    }
+
+    #[test]
+    fn what_may_succeed_later_is_told_as_such() {
+        let late = r#"{"code":"GR0108","message":"calls outlast it","phase":"drain","retryable":true}"#;
+        let text = render(&failure(late), None, Paint(false));
+        assert!(
+            text.ends_with("  = the same may succeed later, with nothing changed: ask again\n"),
+            "{text}"
+        );
+        assert!(!render(&failure("{}"), None, Paint(false)).contains("later"));
     }
 }

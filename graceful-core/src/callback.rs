@@ -42,7 +42,7 @@ impl CallbackRun<'_> {
         let watched = world.watch.over(&instance.name, callback.as_str(), budget, flat);
         let answer = bounded(world, budget, watched).await;
         let result = match answer {
-            Err(error) if error.timeout => Err(timed_out(role, callback, budget)),
+            Err(HookError { timeout: true, place, .. }) => Err(timed_out(role, callback, budget, place)),
             Err(HookError { message, place, .. }) => Err(failed(role, callback, message, place)),
             Ok(values) => verdict(callback, values).map_err(|message| failed(role, callback, message, None)),
         };
@@ -57,8 +57,8 @@ impl CallbackRun<'_> {
     }
 }
 
-fn timed_out(role: &RoleInfo, callback: Callback, budget: Duration) -> RoleError {
-    RoleError::Timeout { role: role.name.clone(), module: role.module.clone(), callback, budget }
+fn timed_out(role: &RoleInfo, callback: Callback, budget: Duration, place: Option<Place>) -> RoleError {
+    RoleError::Timeout { role: role.name.clone(), module: role.module.clone(), callback, budget, place }
 }
 
 fn failed(role: &RoleInfo, callback: Callback, message: String, place: Option<Place>) -> RoleError {

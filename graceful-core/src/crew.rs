@@ -13,7 +13,7 @@ use crate::changes::Backends;
 use crate::config::{Config, Schemas};
 use crate::generation::{Instance, World};
 use crate::limits::Limits;
-use crate::role::{RoleError, RoleInfo};
+use crate::role::{Callback, RoleError, RoleInfo};
 use crate::source::Name;
 use crate::value::Value;
 pub(crate) use apply::Apply;
@@ -35,6 +35,14 @@ pub(crate) struct Crew {
 pub(crate) struct Member {
     pub(crate) role: RoleInfo,
     pub(crate) instance: Arc<Instance>,
+}
+
+impl Member {
+    /// Whether its code runs on the state of its module when the role is started.
+    pub(crate) fn starts_on_state(&self) -> bool {
+        let starting = [Callback::BeforeApplyConfig, Callback::Init, Callback::ApplyConfig];
+        starting.iter().any(|callback| self.role.callbacks.contains(callback))
+    }
 }
 
 impl Crew {

@@ -17,7 +17,7 @@ use crate::source::Name;
 
 /// One step that has an undo.
 pub(crate) enum Entry {
-    /// A live module's hooks are about to run on its state. Undo: restore the checkpoint, then `rollback` if
+    /// A live module's hooks, or new code of its role, are about to run on its state. Undo: restore the checkpoint, then `rollback` if
     /// one of them began.
     Suspended { old: Arc<Instance>, checkpoint: Option<Checkpoint> },
     /// What migrations made of a state was poured into it. Undo: take it out again.
@@ -32,7 +32,7 @@ pub(crate) enum Entry {
 #[derive(Default)]
 pub(crate) struct Journal {
     pub(crate) entries: Vec<Entry>,
-    /// The suspended modules of which a hook began to run: those are owed a `rollback`.
+    /// The suspended modules of which a hook, or a role on their state, began to run: those are owed a `rollback`.
     pub(crate) began: BTreeSet<Name>,
 }
 

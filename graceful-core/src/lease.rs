@@ -206,7 +206,7 @@ impl Lease {
     fn cancelled(&self) -> CallError {
         let above = std::iter::successors(self.0.parent.as_ref(), |lease| lease.0.parent.as_ref());
         above.for_each(|lease| lease.0.told.store(true, Ordering::Release));
-        self.0.cancel.overrun().unwrap_or_else(|| CallError::Cancelled { module: self.root().to_string() })
+        self.0.cancel.told(self.root())
     }
 
     /// Makes this the thread's current lease until the guard drops.

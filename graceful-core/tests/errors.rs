@@ -133,7 +133,7 @@ fn role_failures() -> Vec<RoleError> {
         Gone { role: text(), module: module.clone() },
         Refused { role: text(), module: module.clone(), message: text(), place: None },
         RoleError::Callback { role: text(), module: module.clone(), callback, message: text(), place: None },
-        Timeout { role: text(), module, callback, budget: Duration::ZERO },
+        Timeout { role: text(), module, callback, budget: Duration::ZERO, place: None },
         Partly { report: Box::new(report) },
         Banned,
         Forbidden,

@@ -88,11 +88,11 @@ pub async fn check(
     }
     let mut asked = ReloadOptions { check: true, ..ReloadOptions::default() };
     if let Some(settings) = &app.roles {
-        let (first, warnings) = roles::first(&roles::kept(folder, &app), &app, settings);
-        seen.warnings.lock().unwrap().extend(warnings);
-        let enabled = first.enabled();
+        let first = roles::first(&roles::kept(folder, &app), &app, settings);
+        seen.warnings.lock().unwrap().extend(first.warnings);
+        let enabled = first.applied.enabled();
         asked.register = Some(roles::modules(settings, &host.0.options));
-        asked.candidate = Some((first.config, enabled));
+        asked.candidate = Some((first.applied.config, enabled));
     }
     let result = host.engine().reload(asked).await;
     let failure = result.err().map(|error| host.with_source(Failure::from(&error)));

@@ -33,7 +33,9 @@ impl Host {
             let _turn = host.0.turn.lock().await;
             mine.store(true, Ordering::Release);
             host.0.history.asked_by(cause);
-            let result = host.reload_in_turn(options).await;
+            let result = host.reload_in_turn(cause, options).await;
+            // Who asks the engine for one by itself has it from the host's program.
+            host.0.history.asked_by(Cause::Embedder);
             if !check {
                 host.told(cause, &result);
             }
@@ -55,7 +57,14 @@ impl Host {
 
     fn give_up(&self, why: String, began: bool, cause: Cause, check: bool) -> Failure {
         let failure = self.given_up(why, began);
+        if began {
+            settings::restore(self.engine(), &self.app());
+        } else {
+            self.0.history.refused(cause, &failure);
+        }
         if !check {
+            // Whoever watches the folder does not tell again what changed.
+            self.0.behind.store(true, Ordering::Release);
             self.told(cause, &Err(failure.clone()));
         }
         failure
@@ -80,12 +89,12 @@ impl Host {
         failure
     }
 
-    async fn reload_in_turn(&self, mut options: ReloadOptions) -> Result<Summary, Failure> {
+    async fn reload_in_turn(&self, cause: Cause, mut options: ReloadOptions) -> Result<Summary, Failure> {
         let live = self.engine().status().generation;
         let old = self.app();
         let new = App::read(self.root()).map_err(|error| {
             let failure = Failure::manifest(&error, live);
-            self.0.history.refused(&failure);
+            self.0.history.refused(cause, &failure);
             failure
         })?;
         let warnings = settings::needs_restart(&old, &new);
@@ -150,5 +159,64 @@ impl Host {
             failure.source_line = text.lines().nth(line.saturating_sub(1) as usize).map(str::to_owned);
         }
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::options::HostOptions;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn ord_01_what_changed_while_code_kept_the_interpreter_is_looked_at_by_the_next_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
+        write("graceful.toml", "name = 'kept'\nentry = ['one', 'two']\n");
+        write("one.lua", "return {}");
+        write("two.lua", "return {}");
+        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        host.0.history.begin();
+        host.reload(Cause::Start, ReloadOptions::default()).await.unwrap();
+        let edited = |name: &str| {
+            write(&format!("{name}.lua"), "return { 2 }");
+            ReloadOptions { changed: Some([name.into()].into()), ..ReloadOptions::default() }
+        };
+        host.0.kept.send_replace(Some("a call".to_owned()));
+        let refused = host.reload(Cause::Watch, edited("one")).await.unwrap_err();
+        assert_eq!(refused.code, "GR0120");
+        host.0.kept.send_replace(None);
+        let summary = host.reload(Cause::Admin, edited("two")).await.unwrap();
+        let live: Vec<&str> = summary.modules.iter().map(|change| &*change.module).collect();
+        assert_eq!(live, ["one", "two"]);
+        let history = host.history(usize::MAX);
+        let told: Vec<_> =
+            history.reloads().map(|reload| (&*reload.asked_by, reload.code.as_deref())).collect();
+        assert_eq!(told, [("start", None), ("watch", Some("GR0120")), ("admin", None)]);
+        assert_eq!(history.warnings, [""; 0]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn ord_01_a_manifest_whose_reload_was_given_up_asks_for_nothing_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
+        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
+        write("one.lua", "return {}");
+        write("waits.lua", "require('fiber').sleep(2)");
+        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        host.reload(Cause::Start, ReloadOptions::default()).await.unwrap();
+        write("graceful.toml", "name = 'kept'\nentry = ['one', 'waits']\n");
+        let asking = host.clone();
+        let asked = tokio::spawn(async move { asking.reload(Cause::Admin, ReloadOptions::default()).await });
+        while host.engine().status().state != EngineState::Reloading {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        host.0.kept.send_replace(Some("a top level".to_owned()));
+        assert_eq!(asked.await.unwrap().unwrap_err().code, "GR0120");
+        host.0.kept.send_replace(None);
+        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
+        let summary = host.reload(Cause::Admin, ReloadOptions::default()).await.unwrap();
+        assert_eq!((summary.outcome.as_str(), host.engine().status().modules.len()), ("unchanged", 1));
     }
 }

@@ -24,6 +24,13 @@ pub(crate) fn apply(engine: &Engine, old: &App, new: &App) {
     allow(engine, new);
 }
 
+/// The engine is as `app` has it, whatever another manifest, whose reload was given up, has asked for.
+pub(crate) fn restore(engine: &Engine, app: &App) {
+    engine.set_entries(app.entry.clone());
+    set_config(engine, app);
+    allow(engine, app);
+}
+
 /// Whether the manifest allows the code of roles to be reloaded.
 pub(crate) fn allow(engine: &Engine, app: &App) {
     if let Some(roles) = &app.roles {

@@ -2,6 +2,7 @@
 
 mod cond;
 mod drive;
+mod fate;
 mod task;
 
 use std::sync::Arc;
@@ -54,7 +55,9 @@ pub(crate) fn factory(lua: &Lua, ties: &Ties) -> mlua::Result<Function> {
     let shared = lua.create_table()?;
     functions(lua, &shared)?;
     waiting(lua, ties, &shared)?;
-    let parts: [Function; 3] = [shared.raw_get("cond")?, shared.raw_get("clock")?, shared.raw_get("self")?];
+    let fate = lua.create_function(fate::Fate::make)?;
+    let parts: [Function; 4] =
+        [shared.raw_get("cond")?, shared.raw_get("clock")?, shared.raw_get("self")?, fate];
     let channel = lua.load(include_str!("lua/channel.lua")).set_name("=graceful");
     let channel: Function = channel.call(MultiValue::from_iter(parts.map(Value::Function)))?;
     lua.load(make).set_name("=graceful").call((start, shared, channel))

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -48,6 +49,8 @@ pub(crate) struct Turns {
 thread_local! {
     /// The turns of the VM whose code this thread runs.
     static RUNNING: Cell<*const Turns> = const { Cell::new(null()) };
+    /// What was cancelled was thrown out of in this turn.
+    static THROWN: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Turns {
@@ -72,6 +75,7 @@ impl Turns {
     /// A turn begins on this thread, under its lease.
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.lock().push(Turn { lease: Lease::current(), began: Instant::now(), states: Vec::new() });
+        THROWN.set(false);
         Entered { turns: self, outer: RUNNING.replace(self), _not_send: PhantomData }
     }
 
@@ -184,28 +188,35 @@ pub(crate) fn is_cancelled() -> bool {
     Lease::current().is_some_and(|lease| lease.is_cancelled())
 }
 
-/// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time, for it may have
-/// caught the error before, in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
+/// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time in a turn, for it
+/// has caught the error before, maybe in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
 #[cfg(feature = "lua54")]
 fn leaves(state: *mut lua_State) -> bool {
-    thread_local!(static LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) });
-    let again = !LEFT.replace(!LEFT.get());
+    let again = THROWN.replace(!THROWN.get());
     // SAFETY: see `resume_followed`.
     let turns = unsafe { RUNNING.get().as_ref() };
     again && turns.is_some_and(|turns| turns.is_only(state))
 }
 
 /// Runs on the thread that runs the code, so the thread's lease is that of the code.
-unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, _: *mut ffi::lua_Debug) {
-    // SAFETY: called by Lua with a live state; nothing in this frame has to be dropped when the error leaves it.
+unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, at: *mut ffi::lua_Debug) {
+    // SAFETY: called by Lua with a live state and what it is at; nothing in this frame has to be dropped when the error
+    // leaves it. A source's name ends with a zero.
     unsafe {
         if is_cancelled() {
+            // What looks where the script was is let go on: it does not loop.
+            if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == c"=graceful"
+            {
+                return;
+            }
             #[cfg(feature = "lua54")]
             if leaves(state) && ffi::lua_isyieldable(state) != 0 {
                 ffi::lua_yield(state, 0);
                 return;
             }
+            ffi::luaL_where(state, 0);
             ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
+            ffi::lua_concat(state, 2);
             ffi::lua_error(state);
         }
         ffi::lua_sethook(state, None, 0, 0);

@@ -208,8 +208,11 @@ impl Vm {
     /// `error` as a failed call into `module`.
     pub(crate) fn call_error(&self, module: &Name, error: &mlua::Error) -> CallError {
         if let Some(lease) = Lease::current().filter(Lease::is_cancelled) {
-            let overrun = lease.cancellation().overrun();
-            return overrun.unwrap_or_else(|| CallError::Cancelled { module: module.to_string() });
+            let Some(overrun) = lease.cancellation().overrun() else {
+                return CallError::Cancelled { module: module.to_string() };
+            };
+            let ScriptError { place, source_line, traceback, .. } = self.script_error(error);
+            return ScriptError { place, source_line, traceback, ..overrun }.into();
         }
         match error::call_error(error) {
             Some(CallError::Script(_)) | None => CallError::Script(self.script_error(error)),

@@ -870,11 +870,17 @@ fn a_turn_that_lasts_too_long_is_cancelled_where_that_is_asked_for() {
     let builder = LuaBackend::builder().turn_limit(Duration::from_millis(100));
     let app = App::with(
         builder,
-        &[("main", "return { spin = function() while true do end end, n = function() return 1 end }")],
+        &[("main", "return { n = function() return 1 end, spin = function()\n  while true do end\nend }")],
     );
     app.reload().unwrap();
     let error = app.try_call("main", "spin").unwrap_err();
-    let said = "kept the interpreter for more than 100ms without yielding, and was stopped";
+    let graceful_core::CallError::Script(script) = &error else { panic!("{error:?}") };
+    let place = script.place.as_ref().map(|place| (place.file.as_str(), place.line));
+    assert_eq!(
+        (place, script.source_line.as_deref()),
+        (Some(("main.lua", Some(2))), Some("  while true do end"))
+    );
+    let said = "main.lua:2: kept the interpreter for more than 100ms without yielding, and was stopped";
     assert_eq!((error.code().0, error.to_string().as_str(), error.is_retryable()), ("GR0303", said, false));
     assert_eq!(app.call("main", "n"), int(1));
 }

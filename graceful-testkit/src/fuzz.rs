@@ -231,6 +231,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        *self.current.lock().unwrap() = None;
         self.ended.store(true, Ordering::Release);
     }
 }

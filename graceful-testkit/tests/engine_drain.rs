@@ -33,6 +33,24 @@ fn task(theatre: &Theatre, root: &str) -> Lease {
 }
 
 #[test]
+fn hook_06_modules_that_leave_together_wait_together_for_a_call_that_does_not_end() {
+    let theatre = Theatre::new(&["main"]);
+    theatre.set("main", Play::plain().requires(&["one", "two"]));
+    for name in ["one", "two"] {
+        theatre.set(name, Play::new().hook("finalize", |_| async { Ok(()) }));
+    }
+    theatre.reload().unwrap();
+    let call = Lease::open(&theatre.engine.world().gate, &"main".into(), LeaseKind::Call).unwrap();
+    theatre.set("main", Play::plain());
+    let report = theatre.reload().unwrap();
+    let waits = report.warnings.iter().filter(|warning| warning.contains("does not wait for")).count();
+    let retire = report.phases.iter().find(|phase| phase.phase == event::Phase::Retire).unwrap();
+    let most = Limits::default().exclusive;
+    assert_eq!((waits, retire.took), (2, most), "{report:?}");
+    drop(call);
+}
+
+#[test]
 fn st_03_a_task_that_the_freeze_waits_for_may_still_call_what_is_frozen() {
     let theatre = theatre();
     let turn = task(&theatre, "main");

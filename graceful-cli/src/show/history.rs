@@ -8,6 +8,9 @@ use super::change;
 pub fn history(history: &HistoryReply) -> String {
     let mut lines: Vec<String> = history.entries.iter().map(entry).collect();
     lines.extend(history.warnings.iter().map(|warning| format!("warning: {warning}")));
+    if lines.is_empty() {
+        return "no reload is known".to_owned();
+    }
     lines.join("\n")
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{CallError, ScriptError, ScriptErrorKind};
+use crate::source::Name;
 use crate::sync::{AtomicBool, Event, EventListener};
 
 /// The cancellation of one lease.
@@ -30,11 +31,17 @@ impl Cancel {
     }
 
     /// What a call that [ran too long](Cancel::overran) ends with.
-    pub fn overrun(&self) -> Option<CallError> {
+    pub fn overrun(&self) -> Option<ScriptError> {
         let limit = self.overran.get()?;
         let message =
             format!("kept the interpreter for more than {limit:?} without yielding, and was stopped");
-        Some(ScriptError::new(ScriptErrorKind::Timeout, message).into())
+        Some(ScriptError::new(ScriptErrorKind::Timeout, message))
+    }
+
+    /// What a call into `module` that was cancelled ends with.
+    pub(crate) fn told(&self, module: &Name) -> CallError {
+        let overrun = self.overrun().map(CallError::from);
+        overrun.unwrap_or_else(|| CallError::Cancelled { module: module.to_string() })
     }
 
     /// Whether it was cancelled.

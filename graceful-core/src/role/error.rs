@@ -119,6 +119,8 @@ pub enum RoleError {
         callback: Callback,
         /// How long it may run.
         budget: Duration,
+        /// Where the script was, where it was stopped as it computed.
+        place: Option<Place>,
     },
     /// Part of the roles failed; the others run.
     #[error("the configuration was applied in part: {}", .report.failures())]
@@ -232,7 +234,9 @@ impl RoleError {
     /// Where a script failed.
     pub fn place(&self) -> Option<&Place> {
         match self {
-            RoleError::Refused { place, .. } | RoleError::Callback { place, .. } => place.as_ref(),
+            RoleError::Refused { place, .. }
+            | RoleError::Callback { place, .. }
+            | RoleError::Timeout { place, .. } => place.as_ref(),
             _ => None,
         }
     }

@@ -71,6 +71,7 @@ impl Transaction {
         let start = self.roles.start.clone();
         let (document, opts) = (self.roles.conf.document().clone(), self.roles.opts.clone());
         for member in &start {
+            self.journal.began.insert(member.instance.name.clone());
             let args = vec![document.clone(), opts.clone()];
             if let Err(error) = self.role(member, Callback::BeforeApplyConfig, args).await {
                 self.warn(Some(member.instance.name.clone()), error.to_string());

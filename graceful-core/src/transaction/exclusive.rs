@@ -27,6 +27,7 @@ impl Transaction {
         let mut exclusive: BTreeSet<Name> =
             self.changes().loads.keys().filter(|name| self.is_exclusive(name)).cloned().collect();
         exclusive.extend(self.roles.stop.iter().map(|member| member.instance.name.clone()));
+        exclusive.extend(self.role_states().into_iter().map(|old| old.name.clone()));
         if exclusive.is_empty() {
             return Ok(());
         }
@@ -90,7 +91,25 @@ impl Transaction {
                 self.checkpoint(&old.name, &old).await?;
             }
         }
-        self.stop_roles().await
+        self.stop_roles().await?;
+        // What `stop` did to a state stays; what the new roles do to it does not.
+        for old in self.role_states() {
+            self.checkpoint(&old.name, &old).await?;
+        }
+        Ok(())
+    }
+
+    /// The live modules whose state is copied, or whose `rollback` is owed, because a role is going to be started on that
+    /// state, and for nothing else.
+    fn role_states(&self) -> Vec<Arc<Instance>> {
+        let members = self.roles.start.iter().filter(|member| member.starts_on_state());
+        let live = members.filter_map(|member| match self.pair(&member.instance.name) {
+            // It is the new code that writes, and a state too large to be copied must not be stuck with the old one.
+            Some((old, new)) => Some(old).filter(|_| mode(&new) != CheckpointMode::None),
+            None => Some(member.instance.clone()).filter(|instance| instance.born <= self.base),
+        });
+        let hooked = |name: &Name| self.has_reload_hook(name) || self.chains.contains_key(name);
+        live.filter(|old| mode(old) != CheckpointMode::None && !hooked(&old.name)).collect()
     }
 
     /// Goes on past a failed `before_reload` of the live code, if that was asked for: what it did is undone as
@@ -117,7 +136,7 @@ impl Transaction {
     /// Journals the module first, so that a hook that fails half-way is undone too.
     async fn checkpoint(&mut self, name: &Name, old: &Arc<Instance>) -> Result<(), Failure> {
         self.journal.entries.push(Entry::Suspended { old: old.clone(), checkpoint: None });
-        if self.mode(name) != CheckpointMode::Auto {
+        if mode(old) != CheckpointMode::Auto {
             return Ok(());
         }
         let module = old.module().expect("a live module is loaded").clone();
@@ -216,13 +235,6 @@ impl Transaction {
         before || new.module().is_some_and(|module| module.manifest().hooks.after_reload)
     }
 
-    /// The live code says how its state is protected: it is what a rollback goes back to.
-    fn mode(&self, name: &Name) -> CheckpointMode {
-        let old = self.pair(name).and_then(|(old, _)| old.module().cloned());
-        let registered = old.filter(|module| module.manifest().registered);
-        registered.map_or(CheckpointMode::Auto, |module| module.manifest().checkpoint)
-    }
-
     fn is_exclusive(&self, name: &Name) -> bool {
         let Some((old, new)) = self.pair(name) else {
             return false;
@@ -232,6 +244,12 @@ impl Transaction {
         migrates
             || asks(&old)
             || asks(&new)
-            || (self.has_reload_hook(name) && self.mode(name) != CheckpointMode::None)
+            || (self.has_reload_hook(name) && mode(&old) != CheckpointMode::None)
     }
+}
+
+/// The live code says how its state is protected: it is what a rollback goes back to.
+fn mode(old: &Instance) -> CheckpointMode {
+    let registered = old.module().filter(|module| module.manifest().registered);
+    registered.map_or(CheckpointMode::Auto, |module| module.manifest().checkpoint)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::future::select;
 
@@ -16,6 +17,8 @@ use crate::planted::{Bug, is_planted};
 use crate::source::Name;
 
 pub(crate) async fn retire(tx: &mut Transaction) {
+    // All that leave wait for calls together: a call that does not end holds up a reload once.
+    let until = tx.world.clock.now() + tx.engine.limits.exclusive;
     for name in tx.changes().plan.unload.clone() {
         let changes = tx.changes();
         let old = changes.loads.get(&name).and_then(|load| load.live.clone());
@@ -27,7 +30,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
             Some(new) if is_planted(Bug::HandoverLost) => drop(new),
             Some(new) => hand_over(tx, &old, &new),
             None if is_planted(Bug::RemovedNotFinalized) => {}
-            None => finalize(tx, &old).await,
+            None => finalize(tx, &old, until).await,
         }
         release_all(tx, &old).await;
     }
@@ -59,12 +62,12 @@ fn hand_over(tx: &Transaction, old: &Arc<Instance>, new: &Arc<Instance>) {
     }
 }
 
-async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
+async fn finalize(tx: &mut Transaction, old: &Arc<Instance>, until: Duration) {
     let owed = old.initialised.swap(false, Ordering::AcqRel);
     if !owed || !old.module().is_some_and(|module| module.manifest().hooks.finalize) {
         return;
     }
-    outlast_calls(tx, old).await;
+    outlast_calls(tx, old, until).await;
     let budget = tx.engine.limits.retire;
     let run = || HookRun { instance: old, hook: Hook::Finalize, generation: tx.base, budget };
     if is_planted(Bug::FinalizeTwice) {
@@ -76,9 +79,8 @@ async fn finalize(tx: &mut Transaction, old: &Arc<Instance>) {
 }
 
 /// Calls in flight that may still come to what leaves end first, unless they take too long.
-async fn outlast_calls(tx: &mut Transaction, old: &Arc<Instance>) {
+async fn outlast_calls(tx: &mut Transaction, old: &Arc<Instance>, until: Duration) {
     let world = tx.world.clone();
-    let until = world.clock.now() + tx.engine.limits.exclusive;
     loop {
         let listener = world.gate.listen();
         let leases = world.gate.leases().into_iter();

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::LARGEST;
 use crate::wire::{
     ApplyReply, ConfigReply, ConfigRequest, ConsoleReply, ConsoleRequest, DiffReply, HistoryReply,
     NamesRequest, PlanReply, ReloadReply, ReloadRequest, RolesReply, StatusReply,
@@ -30,6 +31,12 @@ pub enum AdminError {
     /// It took too long.
     #[error("the host did not answer within {0:?}")]
     Timeout(Duration),
+    /// It was not asked, because it would not read so much.
+    #[error("this has {size} bytes, and a host reads no more than {LARGEST}")]
+    TooLarge {
+        /// How many bytes there are.
+        size: usize,
+    },
     /// The connection or the answer was not what it should be.
     #[error("cannot ask the host at {}: {reason}", .path.display())]
     Broken {
@@ -191,6 +198,9 @@ impl AdminClient {
     }
 
     async fn fetch(&self, method: &str, target: &str, body: Vec<u8>) -> Result<Bytes, AdminError> {
+        if body.len() > LARGEST {
+            return Err(AdminError::TooLarge { size: body.len() });
+        }
         let answer = self.in_time(async {
             let response = self.send(method, target, body).await?;
             let status = response.status();

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use graceful_core::{Event, ReloadOptions};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -39,11 +39,15 @@ pub(crate) use socket::AdminSocket;
 use crate::apart::apart;
 use crate::host::Host;
 use crate::http::answer::{Body, failure, json_answer};
+use crate::http::read;
 use crate::http::serve::serve;
 use crate::http::stream::{self, event_text};
 use crate::metrics;
 use crate::options::Cause;
 use crate::wire::{ConsoleRequest, ReloadReply, ReloadRequest};
+
+/// How many bytes a request may have: far more than any configuration does.
+pub(crate) const LARGEST: usize = 16 << 20;
 
 /// The admin side of one running host.
 pub(crate) struct Admin {
@@ -57,6 +61,17 @@ pub(crate) struct Admin {
 fn last(uri: &hyper::Uri) -> usize {
     let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
     pairs.filter_map(|pair| pair.strip_prefix("last=")?.parse().ok()).next_back().unwrap_or(usize::MAX)
+}
+
+/// What a request says; no body says nothing.
+async fn said<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Box<Response<Body>>> {
+    let body = read(request.into_body(), LARGEST).await?;
+    let text = if body.is_empty() { b"{}" } else { &body[..] };
+    serde_json::from_slice(text).map_err(|error| bad("GR0400", &error.to_string()))
+}
+
+fn bad(code: &str, message: &str) -> Box<Response<Body>> {
+    Box::new(failure(StatusCode::BAD_REQUEST, code, message))
 }
 
 impl Admin {
@@ -80,8 +95,12 @@ impl Admin {
 
     /// Answers one request.
     pub(crate) async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        self.answer(request).await.unwrap_or_else(|refused| *refused)
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Box<Response<Body>>> {
         let path = request.uri().path().to_owned();
-        match (request.method(), path.as_str()) {
+        Ok(match (request.method(), path.as_str()) {
             (&Method::GET, "/status") => json_answer(StatusCode::OK, &self.host.status(self.listen.clone())),
             (&Method::GET, "/plan") => {
                 let force = request
@@ -93,40 +112,25 @@ impl Admin {
             (&Method::GET, "/history") => {
                 json_answer(StatusCode::OK, &self.host.history(last(request.uri())))
             }
-            (&Method::POST, "/reload") => self.reload(request).await,
-            (&Method::POST, "/console") => self.console(request).await,
+            (&Method::POST, "/reload") => self.reload(request).await?,
+            (&Method::POST, "/console") => self.console(request).await?,
             (&Method::GET, "/metrics") => metrics::answer(&self.host),
             (&Method::GET, "/events") => self.events(),
-            (_, path) if roles::PATHS.contains(&path) => self.roles(request).await,
+            (_, path) if roles::PATHS.contains(&path) => self.about_roles(request).await?,
             (_, "/status" | "/plan" | "/history" | "/reload" | "/console" | "/metrics" | "/events") => {
                 failure(StatusCode::METHOD_NOT_ALLOWED, "GR0405", "method not allowed")
             }
             _ => failure(StatusCode::NOT_FOUND, "GR0404", &format!("there is no `{path}` here")),
-        }
+        })
     }
 
-    async fn console(&self, request: Request<Incoming>) -> Response<Body> {
-        let read = request.into_body().collect().await.map_err(|error| error.to_string());
-        let asked = read.and_then(|body| {
-            serde_json::from_slice::<ConsoleRequest>(&body.to_bytes()).map_err(|error| error.to_string())
-        });
-        match asked {
-            Ok(asked) => json_answer(StatusCode::OK, &self.host.console(asked).await),
-            Err(error) => failure(StatusCode::BAD_REQUEST, "GR0400", &error),
-        }
+    async fn console(&self, request: Request<Incoming>) -> Result<Response<Body>, Box<Response<Body>>> {
+        let asked: ConsoleRequest = said(request).await?;
+        Ok(json_answer(StatusCode::OK, &self.host.console(asked).await))
     }
 
-    async fn reload(&self, request: Request<Incoming>) -> Response<Body> {
-        let body = match request.into_body().collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()),
-        };
-        let asked =
-            if body.is_empty() { Ok(ReloadRequest::default()) } else { serde_json::from_slice(&body) };
-        let asked: ReloadRequest = match asked {
-            Ok(asked) => asked,
-            Err(error) => return failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()),
-        };
+    async fn reload(&self, request: Request<Incoming>) -> Result<Response<Body>, Box<Response<Body>>> {
+        let asked: ReloadRequest = said(request).await?;
         let options = ReloadOptions {
             force: asked.force,
             check: asked.check,
@@ -134,7 +138,7 @@ impl Admin {
             ..ReloadOptions::default()
         };
         let result = self.host.reload(Cause::Admin, options).await;
-        json_answer(StatusCode::OK, &ReloadReply::new(result))
+        Ok(json_answer(StatusCode::OK, &ReloadReply::new(result)))
     }
 
     fn events(&self) -> Response<Body> {

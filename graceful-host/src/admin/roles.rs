@@ -1,14 +1,10 @@
 //! What the admin socket is asked about roles and their configuration.
 
-use std::sync::Arc;
-
 use graceful_core::Config;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
-use serde::de::DeserializeOwned;
 
-use super::Admin;
+use super::{Admin, bad, said};
 use crate::http::answer::{Body, failure, json_answer};
 use crate::options::Cause;
 use crate::wire::{ConfigRequest, NamesRequest, ReloadReply};
@@ -29,11 +25,10 @@ pub(super) const PATHS: [&str; 11] = [
 ];
 
 impl Admin {
-    pub(super) async fn roles(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
-        self.about_roles(request).await.unwrap_or_else(|answer| *answer)
-    }
-
-    async fn about_roles(&self, request: Request<Incoming>) -> Result<Response<Body>, Box<Response<Body>>> {
+    pub(super) async fn about_roles(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Box<Response<Body>>> {
         let (path, host) = (request.uri().path().to_owned(), &self.host);
         let reads = ["/roles", "/config"].contains(&path.as_str());
         if request.method() != (if reads { Method::GET } else { Method::POST }) {
@@ -42,7 +37,7 @@ impl Admin {
         Ok(match path.as_str() {
             "/roles" => json_answer(StatusCode::OK, &host.roles()),
             "/roles/enable" | "/roles/disable" => {
-                let asked: NamesRequest = body(request).await?;
+                let asked: NamesRequest = said(request).await?;
                 json_answer(StatusCode::OK, &host.enable_roles(asked.names, path == "/roles/enable").await)
             }
             "/roles/reload" => {
@@ -55,7 +50,7 @@ impl Admin {
             "/config" => json_answer(StatusCode::OK, &host.config()),
             "/config/reset" => json_answer(StatusCode::OK, &host.reset_config().await),
             path => {
-                let asked: ConfigRequest = body(request).await?;
+                let asked: ConfigRequest = said(request).await?;
                 let config = Config::new(asked.config);
                 let config = config.map_err(|error| bad(&error.code().to_string(), &error.to_string()))?;
                 match path {
@@ -66,13 +61,4 @@ impl Admin {
             }
         })
     }
-}
-
-async fn body<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Box<Response<Body>>> {
-    let read = request.into_body().collect().await.map_err(|error| bad("GR0400", &error.to_string()))?;
-    serde_json::from_slice(&read.to_bytes()).map_err(|error| bad("GR0400", &error.to_string()))
-}
-
-fn bad(code: &str, message: &str) -> Box<Response<Body>> {
-    Box::new(failure(StatusCode::BAD_REQUEST, code, message))
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
 
@@ -18,17 +20,29 @@ pub(crate) struct AdminSocket {
     user: u32,
 }
 
-/// The socket, listened on by the runtime it was given to.
+/// The socket, listened on by the runtime it was given to. If its file is removed (by what tidies up among temporary
+/// files, say) another is put in its place.
 pub(crate) struct AdminListener {
-    listener: UnixListener,
-    _place: Place,
+    now: Mutex<Now>,
     user: u32,
+}
+
+struct Now {
+    listener: Arc<UnixListener>,
+    place: Place,
+    /// It was told that nobody can ask at it.
+    told: bool,
 }
 
 struct Place {
     path: PathBuf,
+    /// Whether its folder is this program's to make.
+    own: bool,
     inode: u64,
 }
+
+/// How often it is looked whether the socket's file is in its place.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl AdminSocket {
     /// Listens at `path`; `own` says that its folder is this program's to make.
@@ -47,13 +61,48 @@ impl AdminSocket {
             return Err(error);
         }
         let inode = fs::symlink_metadata(path)?.ino();
-        Ok(Self { listener, place: Place { path: path.to_owned(), inode }, user: owner(path)? })
+        Ok(Self { listener, place: Place { path: path.to_owned(), own, inode }, user: owner(path)? })
     }
 
     /// Listens in the runtime this is called in.
     pub(crate) fn listen(self) -> io::Result<AdminListener> {
-        let listener = UnixListener::from_std(self.listener)?;
-        Ok(AdminListener { listener, _place: self.place, user: self.user })
+        let user = self.user;
+        Ok(AdminListener { now: Mutex::new(Now::of(self)?), user })
+    }
+}
+
+impl Now {
+    fn of(socket: AdminSocket) -> io::Result<Self> {
+        let listener = Arc::new(UnixListener::from_std(socket.listener)?);
+        Ok(Self { listener, place: socket.place, told: false })
+    }
+
+    /// Puts another file in the place of one that was removed.
+    fn look(&mut self) {
+        if self.place.is_ours() {
+            return;
+        }
+        let (path, own) = (self.place.path.clone(), self.place.own);
+        match AdminSocket::bind(&path, own).and_then(Now::of) {
+            Ok(now) => {
+                tracing::warn!("the admin socket {} was removed, and is there again", path.display());
+                *self = now;
+            }
+            Err(error) if !self.told => {
+                tracing::error!(
+                    "the admin socket {} was removed and cannot be made again: {error}",
+                    path.display()
+                );
+                self.told = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Place {
+    fn is_ours(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode)
     }
 }
 
@@ -83,7 +132,13 @@ impl Listening for AdminListener {
 
     async fn accept(&self) -> io::Result<UnixStream> {
         loop {
-            let (stream, _) = self.listener.accept().await?;
+            let listener = self.now.lock().unwrap_or_else(PoisonError::into_inner).listener.clone();
+            let accepted = tokio::time::timeout(LOOK, listener.accept()).await;
+            let Ok(accepted) = accepted else {
+                self.now.lock().unwrap_or_else(PoisonError::into_inner).look();
+                continue;
+            };
+            let (stream, _) = accepted?;
             let peer = stream.peer_cred()?.uid();
             if peer == self.user || peer == 0 {
                 return Ok(stream);
@@ -95,8 +150,7 @@ impl Listening for AdminListener {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let still_ours = fs::symlink_metadata(&self.path).is_ok_and(|there| there.ino() == self.inode);
-        if still_ours {
+        if self.is_ours() {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -121,5 +175,22 @@ mod tests {
         fs::write(&path, "a file").unwrap();
         assert!(AdminSocket::bind(&path, false).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "a file");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_removed_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own/admin.sock");
+        let listener = AdminSocket::bind(&path, true).unwrap().listen().unwrap();
+        let serving = tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+        fs::remove_dir_all(dir.path().join("own")).unwrap();
+        let asked = tokio::time::timeout(20 * LOOK, async {
+            while UnixStream::connect(&path).await.is_err() {
+                tokio::time::sleep(LOOK / 50).await;
+            }
+        });
+        assert!(asked.await.is_ok(), "nobody can ask any more");
+        serving.abort();
+        assert!(serving.await.is_err() && !path.exists(), "it goes with its listener");
     }
 }

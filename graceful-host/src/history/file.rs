@@ -1,9 +1,12 @@
 //! The file of the history: lines of JSON that are only added to, and now and then written anew without the oldest.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::lines::{Line, What};
 use super::{KEPT, SIZE};
@@ -51,15 +54,26 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the file for adding, with `found` in it.
-    pub(crate) fn open(path: &Path, found: Found) -> io::Result<Self> {
+    /// Opens the file for adding, and says what is in it.
+    ///
+    /// # Errors
+    /// It cannot be opened, or another process adds to it.
+    pub(crate) fn open(path: &Path) -> io::Result<(Self, Found)> {
         if let Some(folder) = path.parent().filter(|folder| !folder.is_dir()) {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let file = add_to(path)?;
+        let found = read(path)?;
         file.set_len(found.whole)?;
         let reloads = found.lines.iter().filter(|line| is_begun(line)).count();
-        Ok(Self { path: path.to_owned(), file, reloads, size: found.whole as usize, torn: false })
+        let log = Self { path: path.to_owned(), file, reloads, size: found.whole as usize, torn: false };
+        Ok((log, found))
+    }
+
+    /// Whether the file is still where it was opened.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let same = |there: Metadata| self.file.metadata().is_ok_and(|own| own.ino() == there.ino());
+        fs::metadata(&self.path).is_ok_and(same)
     }
 
     /// Adds one line, in one write: a process that is killed has written it or, at worst, a part that is cut off at the next
@@ -137,8 +151,16 @@ fn is_begun(line: &Line) -> bool {
     matches!(line.what, What::Begun { .. })
 }
 
+/// Opens the file at `path` for this process alone.
 fn add_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            Err(io::Error::other("another host writes it: is the app running already?"))
+        }
+        // Not every file system can.
+        _ => Ok(file),
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +173,8 @@ mod tests {
     fn obs_05_the_history_is_bounded_and_loses_its_oldest_reloads_first() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/history.jsonl");
-        let mut log = Log::open(&path, read(&path).unwrap()).unwrap();
+        let mut log = Log::open(&path).unwrap().0;
+        assert!(Log::open(&path).is_err(), "another host adds to it");
         let all = 2 * KEPT as u64 + 3;
         for reload in 1..=all {
             log.write(0, What::Begun { reload, run: 1, asked_by: "admin".to_owned() }).unwrap();
@@ -171,5 +194,9 @@ mod tests {
         );
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
+        assert!(log.is_in_place());
+        assert!(Log::open(&path).is_err(), "another host adds to the shorter one");
+        fs::remove_file(&path).unwrap();
+        assert!(!log.is_in_place());
     }
 }

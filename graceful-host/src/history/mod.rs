@@ -72,10 +72,9 @@ impl History {
     /// Opens the file, says what the run before left unfinished, and begins a run. A history that cannot be written keeps
     /// no app from running.
     pub(crate) fn begin(&self) {
-        let opened = file::read(&self.path).and_then(|found| {
+        let opened = Log::open(&self.path).and_then(|(mut log, found)| {
             found.warnings.iter().for_each(|warning| tracing::warn!("the history: {warning}"));
             let now = lines::Now::of(&found.lines);
-            let mut log = Log::open(&self.path, found)?;
             for reload in now.unfinished {
                 tracing::warn!("reload {reload} was interrupted: the host ended in the middle of it");
                 log.write(millis(), What::Interrupted { reload })?;
@@ -98,11 +97,11 @@ impl History {
         }
     }
 
-    /// A reload that the engine was not asked for, because of the manifest.
-    pub(crate) fn refused(&self, failure: &Failure) {
+    /// A reload that the engine was not asked for.
+    pub(crate) fn refused(&self, cause: Cause, failure: &Failure) {
         let mut open = self.lock();
         let Some(Open { log, recorder, .. }) = &mut *open else { return };
-        let mut lines = recorder.refused(failure, millis()).into_iter();
+        let mut lines = recorder.refused(cause, failure, millis()).into_iter();
         let written = lines.try_for_each(|what| log.write(millis(), what));
         drop(open);
         self.told(written);
@@ -135,13 +134,28 @@ impl Observer for History {
         let Some(Open { log, recorder, runtime }) = &mut *open else { return };
         let Some(what) = recorder.note(event, millis()) else { return };
         let ended = matches!(what, What::Ended { .. });
-        let written = log.write(millis(), what);
+        let written = match what {
+            What::Begun { .. } if !log.is_in_place() => again(&self.path, log, recorder.run),
+            _ => Ok(()),
+        };
+        let written = written.and_then(|()| log.write(millis(), what));
         if ended && let Ok(file) = log.file() {
-            runtime.spawn_blocking(move || file.sync_data());
+            runtime.spawn_blocking(move || {
+                if let Err(error) = file.sync_data() {
+                    tracing::error!("the history cannot be brought to the disk: {error}");
+                }
+            });
         }
         drop(open);
         self.told(written);
     }
+}
+
+/// The file was removed: another one begins, in the middle of a run.
+fn again(path: &Path, log: &mut Log, run: u64) -> std::io::Result<()> {
+    tracing::warn!("the history {} was removed, and begins anew", path.display());
+    *log = Log::open(path)?.0;
+    log.write(millis(), What::Started { run, pid: std::process::id(), after_crash: false })
 }
 
 impl Host {

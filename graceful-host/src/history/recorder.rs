@@ -26,8 +26,15 @@ impl Recorder {
     /// Notes an event. Returns the line that it makes.
     pub(crate) fn note(&mut self, event: &Event, at_ms: u64) -> Option<What> {
         let running = &mut self.running;
+        if event.reload == 0 {
+            return None;
+        }
         match &event.kind {
-            EventKind::ReloadStarted => return Some(self.begun(at_ms)),
+            EventKind::ReloadStarted => {
+                let (begun, entry) = self.next(self.cause, at_ms);
+                (self.running, self.shut_at) = (entry, None);
+                return Some(begun);
+            }
             EventKind::Planned { steps } => {
                 let changes = steps.iter().map(|step| change(word_fields(step)));
                 running.modules = changes.collect();
@@ -78,25 +85,23 @@ impl Recorder {
         None
     }
 
-    fn begun(&mut self, at_ms: u64) -> What {
+    fn next(&mut self, cause: Cause, at_ms: u64) -> (What, ReloadEntry) {
         self.reload += 1;
-        self.shut_at = None;
-        let (reload, run, asked_by) = (self.reload, self.run, self.cause.as_str().to_owned());
-        self.running =
-            ReloadEntry { reload, run, at_ms, asked_by: asked_by.clone(), ..ReloadEntry::default() };
-        What::Begun { reload, run, asked_by }
+        let (reload, run, asked_by) = (self.reload, self.run, cause.as_str().to_owned());
+        let entry = ReloadEntry { reload, run, at_ms, asked_by: asked_by.clone(), ..ReloadEntry::default() };
+        (What::Begun { reload, run, asked_by }, entry)
     }
 
-    /// The lines of a reload that the manifest ended before the engine was asked.
-    pub(crate) fn refused(&mut self, failure: &Failure, at_ms: u64) -> [What; 2] {
-        let begun = self.begun(at_ms);
+    /// The lines of a reload that ended before the engine was asked. Another one, that a script asked for, may be running.
+    pub(crate) fn refused(&mut self, cause: Cause, failure: &Failure, at_ms: u64) -> [What; 2] {
+        let (begun, entry) = self.next(cause, at_ms);
         let ended = ReloadEntry {
             outcome: failure.outcome.clone(),
             purpose: "reload".to_owned(),
             generation: Some(failure.generation),
             code: Some(failure.code.clone()),
             message: Some(failure.message.clone()),
-            ..std::mem::take(&mut self.running)
+            ..entry
         };
         [begun, What::Ended { report: Box::new(ended) }]
     }
@@ -109,4 +114,37 @@ fn change(step: PlanStep) -> ModuleChange {
 
 fn ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::ManifestError;
+
+    fn note(recorder: &mut Recorder, kind: EventKind) -> Option<What> {
+        recorder.note(&Event { seq: 1, reload: 1, at: Duration::ZERO, kind }, 0)
+    }
+
+    #[test]
+    fn obs_05_a_manifest_that_is_refused_leaves_the_reload_of_a_script_as_it_is() {
+        let mut recorder = Recorder::new(1, 6);
+        let warning = EventKind::Warning { module: None, message: "mine".to_owned() };
+        let begun = note(&mut recorder, EventKind::ReloadStarted);
+        assert!(matches!(begun, Some(What::Begun { reload: 7, .. })), "{begun:?}");
+        assert_eq!(note(&mut recorder, warning), None);
+        let file = "graceful.toml".to_owned();
+        let error =
+            ManifestError { file, line: 1, column: 1, message: "no".to_owned(), source_line: String::new() };
+        let refused = recorder.refused(Cause::Watch, &Failure::manifest(&error, 1), 0);
+        let [What::Begun { reload: 8, .. }, What::Ended { report }] = refused else { panic!("{refused:?}") };
+        assert_eq!((report.reload, report.code.as_deref(), report.warnings.len()), (8, Some("GR0401"), 0));
+        let (outcome, took) = ("committed".to_owned(), Duration::ZERO);
+        let (purpose, by, code) = (graceful_core::event::Purpose::Reload, Some("web".into()), None);
+        let ended = EventKind::ReloadEnded { outcome, generation: 2, purpose, by, code, message: None, took };
+        let Some(What::Ended { report }) = note(&mut recorder, ended) else { panic!("it has no end") };
+        assert_eq!(
+            (report.reload, &*report.asked_by, &report.warnings[..]),
+            (7, "web", &["mine".to_owned()][..])
+        );
+    }
 }

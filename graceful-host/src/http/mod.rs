@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use graceful_core::{CallError, Engine, Value};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -114,13 +114,18 @@ fn not_allowed(allowed: &[String]) -> Response<Body> {
     response
 }
 
-async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+/// All of a body that has no more than `limit` bytes. One that says that it has more is not read at all.
+pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
+    let too_large = || {
+        let message = format!("the body is larger than {limit} bytes");
+        Box::new(failure(StatusCode::PAYLOAD_TOO_LARGE, "GR0413", &message))
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            let message = format!("the body is larger than {limit} bytes");
-            Err(Box::new(failure(StatusCode::PAYLOAD_TOO_LARGE, "GR0413", &message)))
-        }
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => Err(Box::new(failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()))),
     }
 }

@@ -128,8 +128,8 @@ impl Tally {
     /// Roles that are too many are counted together, as values of any label are.
     fn called(&mut self, role: &str, callback: &str, result: &'static str) {
         let known = self.callbacks.keys().any(|(name, _, _)| name == role);
-        let names: BTreeSet<&str> = self.callbacks.keys().map(|(name, _, _)| name.as_str()).collect();
-        let role = if known || names.len() < VALUES { role } else { OTHER };
+        let names = || self.callbacks.keys().map(|(name, _, _)| name.as_str()).collect::<BTreeSet<_>>().len();
+        let role = if known || names() < VALUES { role } else { OTHER };
         *self.callbacks.entry((role.to_owned(), callback.to_owned(), result)).or_default() += 1;
     }
 

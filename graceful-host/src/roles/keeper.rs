@@ -18,6 +18,8 @@ pub(crate) struct Keeper {
 struct Known {
     /// What is not to be kept any more: it is kept, or it is the manifest's.
     applied: Option<Applied>,
+    /// It is kept.
+    is_kept: bool,
     /// Why the last one is not kept.
     failed: Option<String>,
 }
@@ -31,9 +33,9 @@ impl Keeper {
         let _ = self.host.set(host);
     }
 
-    /// `applied` is going to be applied, and is not to be kept.
-    pub(crate) fn expect(&self, applied: Applied) {
-        *self.known.lock().unwrap() = Known { applied: Some(applied), failed: None };
+    /// `applied` is going to be applied, and is not to be kept: because it is, or because it is the manifest's.
+    pub(crate) fn expect(&self, applied: Applied, is_kept: bool) {
+        *self.known.lock().unwrap() = Known { applied: Some(applied), is_kept, failed: None };
     }
 
     /// Why what is active is not kept, if that failed.
@@ -53,11 +55,12 @@ impl Keeper {
         let Some(host) = self.host.get().and_then(Weak::upgrade) else { return };
         let Some(applied) = Host(host).active() else { return };
         let mut known = self.known.lock().unwrap();
-        if known.applied.as_ref() == Some(&applied) {
+        let removed = || known.is_kept && !self.kept.path().exists();
+        if known.applied.as_ref() == Some(&applied) && !removed() {
             return;
         }
         match self.kept.put(&applied) {
-            Ok(()) => *known = Known { applied: Some(applied), failed: None },
+            Ok(()) => *known = Known { applied: Some(applied), is_kept: true, failed: None },
             Err(error) => {
                 let told = format!("cannot write {}: {error}", self.kept.path().display());
                 tracing::error!("the configuration is applied and not kept: {told}");

@@ -116,16 +116,11 @@ impl Kept {
             sync(above.unwrap_or(Path::new(".")))?;
         }
         let beside = self.unfinished();
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        let (head, tail) = text.as_bytes().split_at(text.len() / 2);
-        file.write_all(head)?;
-        step("half of the configuration is written");
-        file.write_all(tail)?;
-        step("the configuration is written");
-        file.sync_all()?;
-        step("the configuration is on disk");
-        drop(file);
+        if let Err(error) = write_whole(&beside, &text) {
+            // On a full disk it would be in the way.
+            let _ = fs::remove_file(&beside);
+            return Err(error);
+        }
         if matches!(self.find(), Found::Unusable(_)) {
             self.set_aside()?;
         }
@@ -157,6 +152,19 @@ impl Kept {
         sync(&self.folder)?;
         Ok(Some(aside))
     }
+}
+
+/// When this returns it is on the disk.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let (head, tail) = text.as_bytes().split_at(text.len() / 2);
+    file.write_all(head)?;
+    step("half of the configuration is written");
+    file.write_all(tail)?;
+    step("the configuration is written");
+    file.sync_all()?;
+    step("the configuration is on disk");
+    Ok(())
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

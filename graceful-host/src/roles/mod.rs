@@ -24,15 +24,21 @@ pub(crate) fn kept(folder: &Path, app: &App) -> Kept {
     Kept::new(folder.join(&app.state_dir), &app.name)
 }
 
-/// What a start applies: what was applied last, or the manifest's where nothing was; and what is not used.
-pub(crate) fn first(kept: &Kept, app: &App, roles: &RoleSettings) -> (Applied, Vec<String>) {
+/// What a start applies: what was applied last and is kept, or the manifest's where nothing is; and what is not used.
+pub(crate) struct First {
+    pub(crate) applied: Applied,
+    pub(crate) is_kept: bool,
+    pub(crate) warnings: Vec<String>,
+}
+
+pub(crate) fn first(kept: &Kept, app: &App, roles: &RoleSettings) -> First {
     let mut warnings: Vec<String> = kept.left_unfinished().into_iter().collect();
     match kept.find() {
-        Found::Applied(applied) => return (applied, warnings),
+        Found::Applied(applied) => return First { applied, is_kept: true, warnings },
         Found::Unusable(why) => warnings.push(why),
         Found::Nothing => {}
     }
-    (of_manifest(app, roles), warnings)
+    First { applied: of_manifest(app, roles), is_kept: false, warnings }
 }
 
 /// The modules that are registered as roles: the manifest's, and the embedder's.
@@ -86,13 +92,13 @@ impl Host {
         }
         let report = roles.cfg(modules(settings, &self.0.options)).await;
         let mut summary = Summary::from(&report.map_err(|error| self.with_source(Failure::from(&error)))?);
-        let (first, warnings) = first(&self.0.keeper.kept, app, settings);
+        let First { applied, is_kept, warnings } = first(&self.0.keeper.kept, app, settings);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         summary.warnings.extend(warnings);
-        self.0.keeper.expect(first.clone());
-        let options = first.options();
+        self.0.keeper.expect(applied.clone(), is_kept);
+        let options = applied.options();
         let report =
-            roles.configure(first.config, options).await.map_err(|error| self.role_failure(&error))?;
+            roles.configure(applied.config, options).await.map_err(|error| self.role_failure(&error))?;
         summary.warnings.extend(report.warnings);
         Ok(Some(summary))
     }
@@ -201,12 +207,13 @@ impl Host {
             let roles = host.engine().roles();
             let before = host.active().unwrap_or_default();
             let first = of_manifest(&app, settings);
-            host.0.keeper.expect(first.clone());
+            host.0.keeper.expect(first.clone(), false);
             let options = first.options();
             let report = roles.configure(first.config, options).await;
             if report.is_err() {
                 // Whatever is active after all is kept as soon as every role has it.
-                host.0.keeper.expect(before);
+                let is_kept = matches!(host.0.keeper.kept.find(), Found::Applied(kept) if kept == before);
+                host.0.keeper.expect(before, is_kept);
             }
             let report = report?;
             host.0.keeper.forget();

@@ -20,6 +20,11 @@ impl Cond {
     pub(super) fn make(lua: &Lua, ties: &Ties) -> mlua::Result<AnyUserData> {
         lua.create_userdata(Cond { ties: ties.clone(), event: Arc::default() })
     }
+
+    /// What who waits at it listens to.
+    pub(super) fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
 }
 
 /// How long a wait may last, as a script says it; no limit without a number.

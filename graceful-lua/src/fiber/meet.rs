@@ -116,6 +116,47 @@ fn tx_05_a_signal_of_new_code_waits_for_the_commit() {
 }
 
 #[test]
+fn tx_05_what_new_code_does_at_a_channel_waits_for_the_commit() {
+    let bare = |text: &str| text.replace("after_reload", "checkpoint = 'none', after_reload");
+    let text = bare(&hooked(""));
+    let bench = Bench::new(&[(
+        "app",
+        &(text
+            + "
+        local fiber = require 'fiber'
+        local ch, got = fiber.channel(3), {}
+        state.ch, state.got = ch, got
+        ch:put('first') ch:put('second')
+        return {
+            take = function() got[#got + 1] = ch:get(0) return table.concat(got, ' ') end,
+            say = function() return table.concat({ ch:count(), tostring(ch:is_full()), tostring(ch:is_closed()) }, ' ') end,
+            late = function() return ch:put('late', 0) end,
+        }"),
+    )]);
+    let change = "local ch = mod.state.ch
+        local seen = { ch:get(0), ch:put('new'), tostring(ch:put('more', 0)), ch:count(), ch:get(0), tostring(ch:get(0)) }
+        local own = require 'fiber'.channel(1)
+        own:put(1)
+        seen[#seen + 1] = own:get(0)
+        own:close()
+        ch:close()
+        for i = 1, #seen do seen[i] = tostring(seen[i]) end
+        mod.state.seen = table.concat(seen, ' ') ";
+    bench.put("app", &bare(&hooked(&format!("{change} error('no')"))));
+    bench.try_reload().unwrap_err();
+    assert_eq!(bench.call("say").unwrap(), "2 false false".into());
+    assert_eq!(bench.call("take").unwrap(), "first".into());
+    assert_eq!(bench.call("late").unwrap(), true.into());
+    assert_eq!(
+        (bench.call("take").unwrap(), bench.call("say").unwrap()),
+        ("first second".into(), "1 false false".into())
+    );
+    bench.put("app", &bare(&hooked(&change.replace("ch:close()\n        for", "for"))));
+    bench.reload();
+    assert_eq!(bench.state("seen"), "late true true 0 nil nil 1");
+}
+
+#[test]
 fn a_fiber_says_whether_it_may_be_joined() {
     let bench = Bench::app(
         "local fiber = require 'fiber'

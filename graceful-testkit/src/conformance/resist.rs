@@ -173,3 +173,17 @@ pub fn sm_04_a_failure_is_over_when_nothing_is_left_to_reload<S: Subject>() {
     assert!(roles(&app).trouble().is_none());
     assert_eq!(app.take_notes(), [""; 0], "nothing was stopped, started or told");
 }
+
+/// SM-04, ST-02: a state that is too large to be copied does not keep its module from ever being reloaded again.
+pub fn sm_04_new_code_may_say_that_its_roles_state_is_not_to_be_copied<S: Subject>() {
+    needs!(S: hooks);
+    let counts = |name: &str| Script::new(name).function("init", [inc("starts"), ret(true)]);
+    let app = App::of::<S>().module(counts("web")).module(counts("store")).start();
+    must_cfg(&app, &["web", "store"]);
+    apply(&app, &["web", "store"]).unwrap();
+    app.edit(counts("store").checkpoint("none"));
+    app.edit(counts("web").function("apply_config", [throw("no")]));
+    let error = app.must_fail();
+    let undone = ["web: state", "web: role web", "store: role store"];
+    assert_eq!(error.report.rolled_back, undone, "{error:?}");
+}

@@ -7,9 +7,30 @@ use graceful_core::{InstanceState, Outcome, ReloadError, Report, Value};
 use super::cfg::apply;
 use super::role::{must_cfg, role, roles};
 use crate::op::{Op, *};
-use crate::{App, Script, Subject};
+use crate::{App, AppBuilder, Script, Subject};
 
-fn reload(app: &App) -> Result<Report, ReloadError> {
+/// What `web` and `store`, on which it depends, note when both are reloaded.
+const RESTARTED: [&str; 8] = [
+    "validate store",
+    "validate web",
+    "stop web",
+    "stop store",
+    "init store",
+    "apply store",
+    "init web",
+    "apply web",
+];
+
+/// `app` with the roles `of` registered and enabled.
+pub(super) fn running(app: AppBuilder, of: &[&str]) -> App {
+    let app = app.start();
+    must_cfg(&app, of);
+    apply(&app, of).unwrap();
+    app.take_notes();
+    app
+}
+
+pub(super) fn reload(app: &App) -> Result<Report, ReloadError> {
     app.time().block_on(roles(app).reload())
 }
 
@@ -17,23 +38,10 @@ fn reload(app: &App) -> Result<Report, ReloadError> {
 /// ones start, dependencies first.
 pub fn sm_03_the_new_code_is_asked_before_the_old_roles_stop<S: Subject>() {
     needs!(S: hooks);
-    let app = App::of::<S>().module(role("web", &["store"])).module(role("store", &[])).start();
-    must_cfg(&app, &["web"]);
-    apply(&app, &["web"]).unwrap();
-    app.take_notes();
+    let app = running(App::of::<S>().module(role("web", &["store"])).module(role("store", &[])), &["web"]);
     let report = reload(&app).unwrap();
     assert_eq!(report.outcome, Outcome::Committed);
-    let expected = [
-        "validate store",
-        "validate web",
-        "stop web",
-        "stop store",
-        "init store",
-        "apply store",
-        "init web",
-        "apply web",
-    ];
-    assert_eq!(app.take_notes(), expected);
+    assert_eq!(app.take_notes(), RESTARTED);
     assert_eq!(roles(&app).state(), InstanceState::RolesConfigured);
     assert_eq!(roles(&app).running(), ["store", "web"]);
 }
@@ -41,10 +49,7 @@ pub fn sm_03_the_new_code_is_asked_before_the_old_roles_stop<S: Subject>() {
 /// SM-04: a failure before *stop* touches no role; the state says so, and the next reload is allowed.
 pub fn sm_04_a_failure_before_stop_touches_no_role<S: Subject>() {
     needs!(S: hooks);
-    let app = App::of::<S>().module(role("web", &["store"])).module(role("store", &[])).start();
-    must_cfg(&app, &["web"]);
-    apply(&app, &["web"]).unwrap();
-    app.take_notes();
+    let app = running(App::of::<S>().module(role("web", &["store"])).module(role("store", &[])), &["web"]);
     app.edit(role("store", &[]).function("validate_config", [note("validate store"), throw("never")]));
     let error = reload(&app).unwrap_err();
     assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0507", "store"));
@@ -60,13 +65,12 @@ pub fn sm_04_a_failure_before_stop_touches_no_role<S: Subject>() {
 /// SM-04: after *stop* the previous code is started again, and serves.
 pub fn sm_04_after_a_failing_init_the_previous_roles_serve_again<S: Subject>() {
     needs!(S: hooks);
-    let app = App::of::<S>()
-        .module(role("web", &["store"]).function("look", [ret("old")]))
-        .module(role("store", &[]))
-        .start();
-    must_cfg(&app, &["web"]);
-    apply(&app, &["web"]).unwrap();
-    app.take_notes();
+    let app = running(
+        App::of::<S>()
+            .module(role("web", &["store"]).function("look", [ret("old")]))
+            .module(role("store", &[])),
+        &["web"],
+    );
     app.edit(role("web", &["store"]).function("look", [ret("new")]).function("init", [throw("no")]));
     let error = reload(&app).unwrap_err();
     assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0508", "web"));
@@ -83,7 +87,8 @@ pub fn sm_04_after_a_failing_init_the_previous_roles_serve_again<S: Subject>() {
         "apply web",
     ];
     assert_eq!(app.take_notes(), expected);
-    assert_eq!(error.report.rolled_back, ["store: role store", "web: role web"]);
+    let undone = ["web: state", "store: state", "store: role store", "web: role web"];
+    assert_eq!(error.report.rolled_back, undone);
     assert_eq!(roles(&app).state(), InstanceState::ReloadError);
     assert_eq!(roles(&app).running(), ["store", "web"]);
     assert_eq!(app.ask("web", "look"), "old".into());
@@ -155,14 +160,10 @@ pub fn sm_06_a_state_is_waited_for_from_any_other<S: Subject>() {
 /// SM-07: a reload of what changed stops and starts the roles in its set and what depends on them, and no others.
 pub fn sm_07_an_incremental_reload_restarts_only_its_roles<S: Subject>() {
     needs!(S: hooks);
-    let app = App::of::<S>()
-        .module(role("web", &["store"]))
-        .module(role("store", &[]))
-        .module(role("other", &[]))
-        .start();
-    must_cfg(&app, &["web", "other"]);
-    apply(&app, &["web", "other"]).unwrap();
-    app.take_notes();
+    let app = running(
+        App::of::<S>().module(role("web", &["store"])).module(role("store", &[])).module(role("other", &[])),
+        &["web", "other"],
+    );
     app.edit(role("store", &[]).comment("edited"));
     let plan = app.plan().unwrap();
     let reason = |module: &str| plan.step(module).map(|step| step.reason.to_string());
@@ -170,17 +171,7 @@ pub fn sm_07_an_incremental_reload_restarts_only_its_roles<S: Subject>() {
     assert_eq!(reason("web").as_deref(), Some("depends on store"));
     assert_eq!(reason("other"), None);
     app.must_reload();
-    let expected = [
-        "validate store",
-        "validate web",
-        "stop web",
-        "stop store",
-        "init store",
-        "apply store",
-        "init web",
-        "apply web",
-    ];
-    assert_eq!(app.take_notes(), expected);
+    assert_eq!(app.take_notes(), RESTARTED);
 }
 
 /// SM-03: a role that the new code begins to depend on is started, whoever asks what is enabled while the old ones stop.

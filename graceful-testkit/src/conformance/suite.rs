@@ -95,6 +95,7 @@ macro_rules! conformance {
                 tx_04_the_undo_goes_on_past_errors,
                 tx_04_a_hook_that_changes_another_module_is_undone_there_too,
                 tx_04_rollback_is_for_modules_whose_hooks_began,
+                sm_04_what_the_new_roles_did_to_a_state_is_undone,
                 tx_05_nothing_is_visible_before_the_commit_and_everything_after,
                 tx_05_nothing_is_left_of_a_reload_that_failed,
                 tx_05_a_top_level_that_waits_is_isolated;
@@ -243,6 +244,7 @@ macro_rules! conformance {
                 scope_02_a_task_that_stands_still_ends_with_its_role,
                 sm_05_a_permanent_role_whose_source_is_gone_is_an_error,
                 sm_04_a_failure_is_over_when_nothing_is_left_to_reload,
+                sm_04_new_code_may_say_that_its_roles_state_is_not_to_be_copied,
                 frb_03_globals_are_kept_by_owner_and_name,
                 sm_03_everything_since_cfg_is_reloaded_and_nothing_before;
         }

@@ -1,16 +1,16 @@
 //! TX-04 and TX-05: what a failed reload puts back, and what live code cannot see of a running one.
 
-use graceful_core::Outcome;
+use graceful_core::{Outcome, Value};
 
 use super::in_order;
+use super::sm::{reload, running};
 use crate::op::*;
 use crate::{App, Script, Subject};
 
 /// A module with everything a reload could disturb.
 fn rich<S: Subject>(tag: &str) -> Script {
     let can = S::capabilities();
-    let nested =
-        serde_json::from_str::<graceful_core::Value>("{\"name\": \"ada\", \"tags\": [1, 2]}").unwrap();
+    let nested = serde_json::from_str::<Value>("{\"name\": \"ada\", \"tags\": [1, 2]}").unwrap();
     let mut script = Script::new("db")
         .version(if tag == "one" { "1.0.0" } else { "2.0.0" })
         .init([set("n", 1), set("user", nested), push("log", "init")])
@@ -231,4 +231,47 @@ pub fn tx_05_a_top_level_that_waits_is_isolated<S: Subject>() {
     reload.join().unwrap();
     assert_eq!(app.take_notes(), ["in", "top"]);
     assert_eq!(app.ask("watch", "look"), vec!["top".into()].into());
+}
+
+/// SM-04, TX-04: what the new roles did to the state of their modules is undone before the old ones start again, by a
+/// copy or by the module's own `rollback`; what the old `stop` did stays done.
+pub fn sm_04_what_the_new_roles_did_to_a_state_is_undone<S: Subject>() {
+    needs!(S: hooks);
+    let keeps = |name: &str| {
+        let needs: &[&str] = match name {
+            "web" => &["store"],
+            "store" => &["log"],
+            _ => &[],
+        };
+        let script = Script::new(name)
+            .value("dependencies", needs.iter().map(|name| Value::from(*name)).collect::<Vec<_>>())
+            .init([set("list", Value::List(vec![1.into()]))])
+            .function("apply_config", [set("conf", "old"), ret(true)])
+            .function("stop", [set("stopped", true), ret(true)])
+            .function("look", [ret(list(["list", "junk", "conf", "stopped"].map(state)))]);
+        let restores = [set("list", Value::List(vec![1.into()])), set("junk", Value::Null)];
+        if name == "log" { script.checkpoint("own").rollback(restores) } else { script }
+    };
+    let spoils = |name: &str, last: Op| {
+        keeps(name)
+            .function("init", [set("junk", 1), push("list", 2), ret(true)])
+            .function("apply_config", [set("conf", "new"), last])
+    };
+    let app = App::of::<S>().module(keeps("web")).module(keeps("store")).module(keeps("log"));
+    let app = running(app, &["web"]);
+    let Value::List(mut wanted) = app.ask("store", "look") else { panic!("it shows nothing") };
+    app.edit(spoils("log", ret(true)));
+    app.edit(spoils("store", ret(true)));
+    app.edit(spoils("web", throw("no")));
+    let error = reload(&app).unwrap_err();
+    assert_eq!((error.code().0, error.module().unwrap().as_str()), ("GR0508", "web"));
+    let roles = ["log: role log", "store: role store", "web: role web"];
+    let undone = [&["web: state", "store: state", "log: rollback hook"][..], &roles].concat();
+    assert_eq!(error.report.rolled_back, undone);
+    *wanted.last_mut().unwrap() = true.into();
+    for name in ["web", "store", "log"] {
+        assert_eq!(app.ask(name, "look"), Value::List(wanted.clone()), "{name}");
+        app.edit(keeps(name));
+    }
+    reload(&app).unwrap();
 }

@@ -69,9 +69,7 @@ fn costs(area: &Area, size: &Size) -> Drawn {
         .y_label_area_size(60)
         .build_cartesian_2d((90.0..size.large.min(11_000) as f64).log_scale(), (0.1..1_500.0).log_scale())?;
     chart.configure_mesh().x_desc("modules").y_desc("milliseconds").draw()?;
-    for (line, colour) in lines.into_iter().zip(COLOURS) {
-        let (name, points) = line;
-        let points: Vec<_> = points.into_iter().collect();
+    for ((name, points), colour) in lines.into_iter().zip(COLOURS) {
         chart
             .draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?
             .label(name)
