@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,6 +72,34 @@ pub trait Backend: Send + Sync {
     async fn evaluate(&self, _line: &str, _limit: Duration) -> Result<Vec<String>, CallError> {
         Err(CallError::Script(ScriptError::runtime(format!("{} has no console", self.name()))))
     }
+}
+
+/// How many sources are worth a thread of their own, and how many threads there are at most.
+const SHARE: usize = 16;
+const THREADS: usize = 8;
+
+/// Parses `sources` on as many threads as are worth it, and answers in their order: a
+/// [`compile_all`](Backend::compile_all) for whoever can parse on several threads at once.
+pub fn parse_on_threads<T: Send + Sync>(sources: &[Source], parse: impl Fn(&Source) -> T + Sync) -> Vec<T> {
+    let parsed: Vec<OnceLock<T>> = sources.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((source, slot)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            sources.get(at).zip(parsed.get(at))
+        } {
+            let _ = slot.set(parse(source));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    thread::scope(|scope| {
+        for _ in 1..cores.min(sources.len() / SHARE) {
+            // Where there is no thread to be had, those that are there do it.
+            let _ = thread::Builder::new().name("graceful parse".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    parsed.into_iter().map(|slot| slot.into_inner().expect("each was parsed")).collect()
 }
 
 /// Code that keeps an interpreter which others wait for.

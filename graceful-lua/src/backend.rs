@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use graceful_core::backend::parse_on_threads;
 use graceful_core::{Backend, CallError, Compiled, Control, Kept, ScriptError, Source, Txn, TxnCx, World};
 use mlua::{Lua, LuaOptions, StdLib};
 
@@ -178,7 +179,7 @@ impl Backend for LuaBackend {
     }
 
     fn compile_all(&self, sources: &[Source]) -> Vec<Result<Compiled, ScriptError>> {
-        compile::compile_all(sources, &self.given)
+        parse_on_threads(sources, |source| self.compile(source))
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use graceful_core::{Compiled, Name, ScriptError, Source};
 use mlua::chunk::ChunkMode;
@@ -23,10 +20,6 @@ pub(crate) struct Chunk {
     /// Nothing in the text gives its functions other globals.
     keeps_its_environment: bool,
 }
-
-/// How many sources are worth a thread of their own, and how many threads there are at most.
-const SHARE: usize = 16;
-const THREADS: usize = 8;
 
 /// Which names are there without a source.
 #[derive(Default)]
@@ -50,29 +43,6 @@ impl Scratch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lua);
         done
     }
-}
-
-/// Parses `sources` on as many threads as are worth it, and answers in their order.
-pub(crate) fn compile_all(sources: &[Source], given: &Given) -> Vec<Result<Compiled, ScriptError>> {
-    let compiled: Vec<OnceLock<_>> = sources.iter().map(|_| OnceLock::new()).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((source, slot)) = {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            sources.get(at).zip(compiled.get(at))
-        } {
-            let _ = slot.set(compile(source, given));
-        }
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-    thread::scope(|scope| {
-        for _ in 1..cores.min(sources.len() / SHARE) {
-            // Where there is no thread to be had, those that are there do it.
-            let _ = thread::Builder::new().name("graceful-lua parse".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-    compiled.into_iter().map(|slot| slot.into_inner().expect("each was parsed")).collect()
 }
 
 /// Parses `source`; what it requires is told except for what is `given`.
@@ -132,6 +102,8 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests {
+    use graceful_core::backend::parse_on_threads;
+
     use super::*;
 
     impl Chunk {
@@ -187,7 +159,8 @@ mod tests {
         let source = |at: usize| Source::new("m", "lua", format!("app/m{at}.lua"), text(at).into_bytes());
         let sources: Vec<Source> = (0..150).map(source).collect();
         let lua = Lua::new();
-        for (at, compiled) in compile_all(&sources, &Given::default()).into_iter().enumerate() {
+        let parse = |source: &Source| compile(source, &Given::default());
+        for (at, compiled) in parse_on_threads(&sources, parse).into_iter().enumerate() {
             let value = match compiled {
                 Ok(compiled) => compiled.artifact.downcast::<Chunk>().unwrap().load(&lua).unwrap().call(()),
                 Err(error) => {

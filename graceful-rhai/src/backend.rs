@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use graceful_core::backend::parse_on_threads;
 use graceful_core::{Backend, CallError, Compiled, Control, ScriptError, Source, Txn, TxnCx, World};
 use rhai::{Dynamic, Engine, EvalContext, Module, OptimizationLevel, Shared};
 
@@ -180,6 +181,10 @@ impl Backend for RhaiBackend {
 
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
         compile::compile(&self.runtime.engine, self.runtime.reading, source)
+    }
+
+    fn compile_all(&self, sources: &[Source]) -> Vec<Result<Compiled, ScriptError>> {
+        parse_on_threads(sources, |source| self.compile(source))
     }
 
     async fn evaluate(&self, line: &str, limit: Duration) -> Result<Vec<String>, CallError> {

@@ -13,6 +13,7 @@ use rhai::{
 
 use crate::declared;
 use crate::error::{self, STUBS};
+use crate::plain::is_plain;
 
 /// The modules that are always there and may be imported all the same, as in other languages. A module of the
 /// app that has one of these names cannot be had; `log` is always there too, but gives way to the app's.
@@ -51,6 +52,8 @@ pub(crate) struct Program {
     pub(crate) updates: BTreeSet<(usize, usize)>,
     /// It has a loop that uses `this` and reads no variable.
     pub(crate) blind: bool,
+    /// Its top level only imports and declares.
+    pub(crate) plain: bool,
 }
 
 /// Parses `source`. Pure: the engine is only asked how to read, and reads without optimizing: Rhai would drop
@@ -76,14 +79,15 @@ pub(crate) fn compile(engine: &Engine, reading: Reading, source: &Source) -> Res
     let Scan { mut requires, updates, methods, returns, blind, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
     let declared = declared::read(&ast, &source.name).filter(|_| !returns);
+    let plain = is_plain(&ast);
     let mut ast = engine.optimize_ast(&Scope::new(), ast, reading.level);
     ast.set_source(source.origin.as_str());
     let public = ast.iter_fn_def().filter(|f| f.access == FnAccess::Public && f.this_type.is_none());
     let named = public.filter(|f| !f.name.starts_with("anon$"));
     let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
     let stubs = stubs(engine, &ast, &methods);
-    let program =
-        Program { source: Arc::new(source.clone()), ast, body, exports, methods, stubs, updates, blind };
+    let source = Arc::new(source.clone());
+    let program = Program { source, ast, body, exports, methods, stubs, updates, plain, blind };
     Ok(Compiled { requires, artifact: Arc::new(program), declared })
 }
 

@@ -80,6 +80,7 @@ mod steps;
 mod registration;
 // one module
 mod declared;
+mod plain;
 mod compile;
 mod session;
 mod linked;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use graceful_core::{Module, ScriptError, StageCx, Txn, TxnCx};
+use graceful_core::{Module, Require, Resolved, ScriptError, StageCx, Txn, TxnCx, World};
 use rhai::{AST, Caches, Dynamic, EvalAltResult, EvalContext, Expression, ImmutableString, Scope, Shared};
 
 use crate::bulk::is_too_deep;
@@ -16,9 +16,13 @@ use crate::link::exports;
 use crate::linked::Linked;
 use crate::module::{RhaiModule, Tenure};
 use crate::overlay::Overlay;
-use crate::run::off_thread;
+use crate::run::{guarded, off_thread};
 use crate::unit::{Runtime, Unit};
 use crate::watch::{Staging, Watch};
+
+/// How many top levels run at once on a thread of the host's that is there for everybody. Counted and not timed, so
+/// that a history that is played again is the same.
+const SLICE: usize = 32;
 
 /// One reload's part in Rhai.
 pub(crate) struct RhaiTxn {
@@ -48,12 +52,22 @@ impl Txn for RhaiTxn {
         // A little less than the budget: who stops by himself can tell where.
         let watch = Watch::default().within(budget - budget / 16).staged(staging);
         let world = self.runtime.world().map_err(|error| ScriptError::runtime(error.to_string()))?;
-        let module = off_thread(&*world.clock, watch, move || {
+        let at_once = unit.program.plain && all_there(&world, &cx);
+        let work = move || {
             let values = unit.run().map_err(|thrown| script_error(thrown, &unit.name, &*unit))?;
             let exports = exports(&unit, values);
             Ok::<_, ScriptError>(RhaiModule::new(unit, exports, tenure))
-        });
-        Ok(Arc::new(module.await??))
+        };
+        // Another thread costs more than all that such a top level does.
+        let module = match at_once {
+            true => guarded(|| watch.run(work)),
+            false => off_thread(&*world.clock, watch, work).await,
+        };
+        Ok(Arc::new(module??))
+    }
+
+    fn slice(&self, work: &mut dyn FnMut() -> bool) {
+        (0..SLICE).any(|_| !work());
     }
 
     fn commit(&self, swap: &mut dyn FnMut()) {
@@ -63,6 +77,15 @@ impl Txn for RhaiTxn {
     fn rollback(&self) {
         self.overlay.discard();
     }
+}
+
+/// Whether everything that the top level imports is there already, so that no import has to wait.
+fn all_there(world: &World, cx: &StageCx) -> bool {
+    let there = |require: &Require| {
+        let found = world.resolve(&cx.instance, &require.name, || Some(require.place.clone()));
+        matches!(found, Resolved::Settled(_) | Resolved::Pinned(_))
+    };
+    cx.compiled.requires.iter().filter(|require| !require.deferred).all(there)
 }
 
 impl Unit {

@@ -88,6 +88,17 @@ fn ladder(modules: usize) -> Texts {
     texts(&graph, [modules - 1])
 }
 
+/// Each module imports two of those before it, spread over all of them.
+fn two_each(modules: usize) -> Texts {
+    let drawn = |at: usize, by: usize| (at.wrapping_mul(by) >> 7) % at;
+    let requires = |at: usize| match at {
+        0 | 1 => (0..at).collect(),
+        _ => [2_654_435_761, 40_503_217].map(|by| drawn(at, by)).to_vec(),
+    };
+    let graph: Vec<Vec<usize>> = (0..modules).map(requires).collect();
+    texts(&graph, 0..modules)
+}
+
 pub fn rhai(size: &Size, table: &mut Table) {
     let runs = size.runs.min(5);
     let all = texts(&graph(MODULES), 0..MODULES);
@@ -97,6 +108,10 @@ pub fn rhai(size: &Size, table: &mut Table) {
     );
     let least = median((0..runs).map(|_| compiled(&all)));
     table.add(Row::ratio("the same, of only compiling the texts", ours, least));
+    let (bare, ours) = both(&two_each(MODULES), runs);
+    table.add(
+        Row::ratio("Rhai: 1,000 modules that import two each, of the file resolver", ours, bare).at_most(0.1),
+    );
     let (bare, ours) = both(&ladder(20), runs);
     table.add(
         Row::ratio("Rhai: 20 modules that import the two before, of the file resolver", ours, bare)
