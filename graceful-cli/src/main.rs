@@ -16,12 +16,16 @@ use tracing_subscriber::EnvFilter;
 use args::{Cli, Command};
 use exit::Exit;
 
+/// Of each thread, in bytes of address space: scripts go deep, and Rhai looks the more often the less room there is.
+const STACK: usize = 32 << 20;
+
 fn main() {
     let cli = Cli::parse();
     log(&cli.command);
     // Not one for each processor only: code that cannot be interrupted keeps one for as long as it likes.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).max(4);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).thread_stack_size(STACK).enable_all().build();
     let exit = match runtime {
         Ok(runtime) => {
             let exit = runtime.block_on(run(&cli.command));

@@ -25,12 +25,13 @@ pub trait Clock: Send + Sync {
         Box::pin(std::future::ready(()))
     }
 
-    /// Runs `work` on a thread of its own, which may wait for as long as it likes. The default starts one of the system's.
+    /// Runs `work` on a thread of its own, which may wait for as long as it likes, with so many bytes of stack. The default starts
+    /// one of the system's.
     ///
     /// # Errors
     /// There is no thread to be had.
-    fn thread(&self, name: String, work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
-        std::thread::Builder::new().name(name).spawn(work).map(drop)
+    fn thread(&self, name: String, stack: usize, work: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+        std::thread::Builder::new().name(name).stack_size(stack).spawn(work).map(drop)
     }
 }
 

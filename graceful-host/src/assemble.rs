@@ -6,7 +6,7 @@ use std::sync::Arc;
 use graceful_core::{Backend, Engine};
 use graceful_lua::LuaBackend;
 use graceful_lua::mlua::StdLib;
-use graceful_rhai::{RHAI, RhaiBackend};
+use graceful_rhai::{RHAI, RhaiBackend, RhaiBuilder};
 
 use crate::app::{App, BackendSettings};
 use crate::clock::TokioClock;
@@ -56,7 +56,7 @@ fn backends(app: &App) -> Result<Vec<Arc<dyn Backend>>, HostError> {
         backends.push(Arc::new(lua(language, app)?));
     }
     if app.backends.contains_key(RHAI) {
-        backends.push(RhaiBackend::builder().build());
+        backends.push(rhai(app));
     }
     Ok(backends)
 }
@@ -70,6 +70,12 @@ fn lua(language: &BackendSettings, app: &App) -> Result<LuaBackend, HostError> {
         builder = builder.memory_limit(bytes);
     }
     builder.build().map_err(|error| HostError::Setting(format!("cannot make the Lua VM: {error}")))
+}
+
+fn rhai(app: &App) -> Arc<dyn Backend> {
+    let builder = RhaiBackend::builder().turn_limit(settings::turn(app));
+    let memory = |bytes| graceful_rhai::Limits { memory: Some(bytes), ..Default::default() };
+    app.limits.memory.map(memory).into_iter().fold(builder, RhaiBuilder::limits).build()
 }
 
 /// Lua's libraries by the names scripts know them under.

@@ -32,7 +32,6 @@ pub struct LuaBackend {
 pub struct LuaBackendBuilder {
     lua: Option<Lua>,
     libs: Option<StdLib>,
-    memory_limit: Option<usize>,
     turn_limit: Option<Duration>,
     settings: Settings,
 }
@@ -53,7 +52,7 @@ impl LuaBackendBuilder {
 
     /// How much memory the VM may use, in bytes. Not unless set.
     pub fn memory_limit(mut self, bytes: usize) -> Self {
-        self.memory_limit = Some(bytes);
+        self.settings.memory = Some(bytes);
         self
     }
 
@@ -97,7 +96,7 @@ impl LuaBackendBuilder {
                 Lua::new_with(self.libs.unwrap_or(StdLib::ALL_SAFE), options)?
             }
         };
-        if let Some(bytes) = self.memory_limit {
+        if let Some(bytes) = self.settings.memory {
             lua.set_memory_limit(bytes)?;
         }
         let vm = Vm::new(lua, self.settings)?;

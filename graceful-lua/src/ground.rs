@@ -23,7 +23,7 @@ const CLOSING: &str = "
         return signal
     end";
 
-/// Gives `vm` its `require`, and coroutines that can wait; takes `os.exit` away.
+/// Gives `vm` its `require`, and coroutines that can wait, and message handlers that end; takes `os.exit` away.
 pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let lua = &vm.lua;
     let globals = lua.globals();
@@ -33,6 +33,8 @@ pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let locate = lua.create_function(move |lua, name: Value| locate(&weak, lua, &name))?;
     let library = |name: &str| globals.raw_get::<Option<Table>>(name);
     let (package, coroutine, os) = (library("package")?, coroutine(lua)?, library("os")?);
+    let weak = Arc::downgrade(vm);
+    let over = lua.create_function(move |_, ()| Ok(weak.upgrade().is_none_or(|vm| vm.is_over())))?;
     let pending = Value::LightUserData(Lua::poll_pending());
     #[cfg(feature = "lua54")]
     let (resume, wait): (Option<Function>, _) = (Some(crate::turns::resume(lua)?), CLOSING);
@@ -41,7 +43,7 @@ pub(crate) fn lay(vm: &Arc<Vm>) -> mlua::Result<()> {
     let wait: Option<Function> = lua.load(wait).set_name("=graceful").call(&coroutine)?;
     let chunk = lua.load(include_str!("lua/ground.lua")).set_name("=graceful");
     let require: Function =
-        chunk.call((&globals, package, coroutine, os, asking, locate, pending, resume, wait))?;
+        chunk.call((&globals, package, coroutine, os, asking, locate, over, pending, resume, wait))?;
     let _ = vm.require.set(require);
     Ok(())
 }

@@ -36,15 +36,17 @@ pub(crate) struct Interrupt {
     /// When the turn ends although its code is not done.
     gives_way: AtomicU64,
     gave_way: AtomicBool,
+    /// Every second time code is stopped that caught it, by a yield: some can yield, some can be thrown out of.
+    left: AtomicBool,
     late: Mutex<Option<Late>>,
 }
 
 impl Interrupt {
     pub(crate) fn new(turns: &Arc<Turns>) -> Arc<Self> {
         let never = || AtomicU64::new(NEVER);
-        let (gave_way, late, turns, began) =
-            (AtomicBool::new(false), Mutex::default(), turns.clone(), Instant::now());
-        Arc::new(Self { began, turns, deadline: never(), gives_way: never(), gave_way, late })
+        let (gave_way, left, late) = Default::default();
+        let (turns, began) = (turns.clone(), Instant::now());
+        Arc::new(Self { began, turns, deadline: never(), gives_way: never(), gave_way, left, late })
     }
 
     /// From now until the guard drops, code in `lua` is stopped once `left` has passed. Coroutines that are
@@ -66,6 +68,11 @@ impl Interrupt {
         self.late.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Whether the time of what runs is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.began.elapsed().as_nanos() as u64 >= self.deadline.load(Ordering::Relaxed)
+    }
+
     /// Whether code was interrupted to go on later since this was last asked.
     pub(crate) fn gave_way(&self) -> bool {
         self.gave_way.swap(false, Ordering::Relaxed)
@@ -85,6 +92,7 @@ impl Interrupt {
                 return Ok(VmState::Continue);
             }
             let mut late = this.late.lock().unwrap_or_else(PoisonError::into_inner);
+            let caught = late.is_some();
             late.get_or_insert_with(|| Late {
                 chunk: debug.source().source.map(|name| name.into_owned()),
                 line: debug.current_line().and_then(|line| line.try_into().ok()),
@@ -92,6 +100,12 @@ impl Interrupt {
             drop(late);
             // At every instruction from here on: the first one outside of a `pcall` ends it.
             this.hook(lua, 1)?;
+            // Code that gave way may have entered a great many of them, each of which an error would have to end: where
+            // one was caught, the coroutine is left as it stands, for whoever polls it to drop.
+            let leaves = cfg!(feature = "lua54") && caught && !this.left.fetch_xor(true, Ordering::Relaxed);
+            if leaves && this.turns.is_own(lua) {
+                return Ok(VmState::Yield);
+            }
             Err(mlua::Error::external(Interrupted))
         })
     }

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,28 @@ impl Vm {
             }
             work()
         })
+    }
+
+    /// Code has ended. LuaJIT fails allocations at the limit although what it left could be collected: that is done
+    /// before anybody else has a turn, once half of the room is used that the last time left.
+    #[inline]
+    pub(crate) fn relieve(&self) {
+        if cfg!(feature = "luajit") && self.settings.memory.is_some() {
+            self.hold(|| self.collect_if_full());
+        }
+    }
+
+    fn collect_if_full(&self) {
+        let used = self.lua.used_memory();
+        let kept = self.relieved.load(Ordering::Relaxed);
+        let Some(most) = self.settings.memory.filter(|most| used > kept + most.saturating_sub(kept) / 2)
+        else {
+            return;
+        };
+        if used > most / 2 {
+            let _ = self.lua.gc_collect();
+            self.relieved.store(self.lua.used_memory(), Ordering::Relaxed);
+        }
     }
 
     fn most(&self, how: &How, outer: usize) -> usize {
@@ -150,6 +173,7 @@ impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
             let polled = inner.as_mut().expect("polled after it was done").as_mut().poll(cx);
             if polled.is_ready() {
                 *inner = None;
+                vm.relieve();
             }
             polled
         };
@@ -181,6 +205,7 @@ impl<M, F> Drop for Run<M, F> {
         if let Some(inner) = self.inner.take() {
             let left = self.how.budget.map(|budget| budget.saturating_sub(self.spent));
             self.vm.turn(&self.how, left, || drop(inner));
+            self.vm.relieve();
             if left.is_some() {
                 let _ = self.vm.interrupt.late();
             }

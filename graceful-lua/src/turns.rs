@@ -49,6 +49,8 @@ pub(crate) struct Turns {
 thread_local! {
     /// The turns of the VM whose code this thread runs.
     static RUNNING: Cell<*const Turns> = const { Cell::new(null()) };
+    /// What was cancelled was thrown out of in this turn.
+    static THROWN: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Turns {
@@ -73,6 +75,7 @@ impl Turns {
     /// A turn begins on this thread, under its lease.
     pub(crate) fn enter(&self) -> Entered<'_> {
         self.lock().push(Turn { lease: Lease::current(), began: Instant::now(), states: Vec::new() });
+        THROWN.set(false);
         Entered { turns: self, outer: RUNNING.replace(self), _not_send: PhantomData }
     }
 
@@ -90,7 +93,10 @@ impl Turns {
 
     /// Whether what runs in `lua` now is the coroutine of the innermost turn, and not one it resumed.
     pub(crate) fn is_own(&self, lua: &Lua) -> bool {
-        let state = lua.state();
+        self.is_only(lua.state())
+    }
+
+    fn is_only(&self, state: *mut lua_State) -> bool {
         self.lock().last().is_some_and(|turn| turn.states.iter().map(|state| state.0).eq([state]))
     }
 
@@ -177,8 +183,19 @@ impl Drop for Entered<'_> {
     }
 }
 
-fn is_cancelled() -> bool {
+/// Whether the call or task that this thread runs was cancelled.
+pub(crate) fn is_cancelled() -> bool {
     Lease::current().is_some_and(|lease| lease.is_cancelled())
+}
+
+/// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time in a turn, for it
+/// has caught the error before, maybe in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
+#[cfg(feature = "lua54")]
+fn leaves(state: *mut lua_State) -> bool {
+    let again = THROWN.replace(!THROWN.get());
+    // SAFETY: see `resume_followed`.
+    let turns = unsafe { RUNNING.get().as_ref() };
+    again && turns.is_some_and(|turns| turns.is_only(state))
 }
 
 /// Runs on the thread that runs the code, so the thread's lease is that of the code.
@@ -190,6 +207,11 @@ unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, at: *mut ff
             // What looks where the script was is let go on: it does not loop.
             if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == c"=graceful"
             {
+                return;
+            }
+            #[cfg(feature = "lua54")]
+            if leaves(state) && ffi::lua_isyieldable(state) != 0 {
+                ffi::lua_yield(state, 0);
                 return;
             }
             ffi::luaL_where(state, 0);

@@ -1,6 +1,6 @@
 //! The live VM: one Lua that holds every generation, and what this backend keeps beside it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::turns::Turns;
 pub(crate) struct Settings {
     /// How much the VM may grow while one top level or hook has its turn, in bytes.
     pub(crate) stage_memory: usize,
+    /// How much the VM may take in all, in bytes, where it was told.
+    pub(crate) memory: Option<usize>,
     /// How many entries a state may have that is copied before hooks run on it.
     pub(crate) checkpoint_entries: usize,
     /// How long staging keeps the VM before it lets others in between.
@@ -36,7 +38,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let stage_slice = Duration::from_micros(300);
-        Self { stage_memory: 64 << 20, checkpoint_entries: 1_000_000, stage_slice }
+        Self { stage_memory: 64 << 20, memory: None, checkpoint_entries: 1_000_000, stage_slice }
     }
 }
 
@@ -59,6 +61,8 @@ pub(crate) struct Vm {
     pub(crate) paused: Paused,
     /// What new top levels changed is in between two of their turns. Only touched under the VM's lock.
     pub(crate) veiled: AtomicBool,
+    /// What the VM took after LuaJIT was last made to collect. Only touched under the VM's lock.
+    pub(crate) relieved: AtomicUsize,
     pub(crate) interrupt: Arc<Interrupt>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) overlay: Overlay,
@@ -90,6 +94,7 @@ impl Vm {
             collector: Collector::load(&lua)?,
             paused: Paused::default(),
             veiled: AtomicBool::new(false),
+            relieved: AtomicUsize::new(0),
             interrupt: Interrupt::new(&turns),
             turns,
             overlay: Overlay::load(&lua, &getmeta, &setmeta, &turn)?,
@@ -110,6 +115,11 @@ impl Vm {
     pub(crate) fn attach(&self, world: &Arc<World>, control: Weak<dyn Control>) {
         let (world, gate) = (Arc::downgrade(world), world.gate.clone());
         let _ = self.engine.set(Engine { world, control, gate });
+    }
+
+    /// Whether what runs must end: its time is over, or it was cancelled.
+    pub(crate) fn is_over(&self) -> bool {
+        self.interrupt.is_over() || crate::turns::is_cancelled()
     }
 
     pub(crate) fn world(&self) -> Option<Arc<World>> {

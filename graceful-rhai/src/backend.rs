@@ -14,8 +14,8 @@ use crate::import::Resolver;
 use crate::stage::RhaiTxn;
 use crate::unit::{Runtime, tagged};
 use crate::{
-    channel, checks, class, clock, compile, cond, console, failure, fiber, graceful, http, limits::Limits,
-    log, progress, registration, roles, semver, service, state, strict,
+    bulk, channel, checks, class, clock, compile, cond, console, failure, fiber, graceful, http, huge,
+    limits::Limits, log, progress, registration, roles, semver, service, state, strict,
 };
 
 /// The name of the backend, and the extension of its files.
@@ -38,7 +38,7 @@ pub struct RhaiBackend {
 impl RhaiBackend {
     /// A backend with an interpreter of its own, to be configured.
     pub fn builder() -> RhaiBuilder {
-        RhaiBuilder { engine: None, limits: None }
+        RhaiBuilder { engine: None, limits: None, turn: None }
     }
 
     /// The interpreter, as it was configured.
@@ -52,6 +52,7 @@ impl RhaiBackend {
 pub struct RhaiBuilder {
     engine: Option<Engine>,
     limits: Option<Limits>,
+    turn: Option<Duration>,
 }
 
 impl RhaiBuilder {
@@ -75,9 +76,18 @@ impl RhaiBuilder {
         self
     }
 
+    /// Stops every call that runs for longer than `most` without waiting. Without it a call takes as long as it
+    /// likes: it keeps nobody else out for more than 10 ms. Tasks have no limit; hooks and top levels have the
+    /// engine's.
+    pub fn turn_limit(mut self, most: Duration) -> Self {
+        self.turn = Some(most);
+        self
+    }
+
     /// The backend.
     pub fn build(self) -> Arc<RhaiBackend> {
         let given = self.engine.is_some();
+        let memory = self.limits.clone().unwrap_or_default().memory.unwrap_or(usize::MAX);
         let mut engine = self.engine.unwrap_or_else(own_engine);
         match self.limits {
             Some(limits) => limits.apply(&mut engine),
@@ -89,7 +99,11 @@ impl RhaiBuilder {
         engine.set_module_resolver(Resolver);
         engine.on_progress(progress::progress);
         #[allow(deprecated)]
-        engine.on_var(variable);
+        engine.on_var(move |name, place, cx| {
+            bulk::look(name, place, &cx, memory)?;
+            variable(name, place, cx)
+        });
+        huge::register(&mut engine, memory);
         failure::register(&mut engine);
         semver::register(&mut engine);
         registration::register(&mut engine);
@@ -116,7 +130,7 @@ impl RhaiBuilder {
         engine.set_strict_variables(false);
         engine.set_optimization_level(OptimizationLevel::None);
         let console = console::module().into();
-        let runtime = Runtime { engine, reading, builtin, console, link: OnceLock::new() };
+        let runtime = Runtime { engine, reading, builtin, console, link: OnceLock::new(), turn: self.turn };
         Arc::new(RhaiBackend { runtime: Arc::new(runtime) })
     }
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use graceful_core::clock::is_driven;
 use rhai::{Dynamic, ImmutableString};
 
+use crate::chain::let_go_of;
+
 /// An entry's name.
 pub(crate) type Key = ImmutableString;
 
@@ -150,6 +152,13 @@ impl Cell {
             slots = next;
         }
         slots
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        let slots = self.slots.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let_go_of(std::mem::take(&mut slots.entries).into_values());
     }
 }
 

@@ -12,7 +12,10 @@ use graceful_core::{Intents, Lease};
 use rhai::{Dynamic, Engine, Module, NativeCallContext};
 
 use crate::bind::{Going, bind};
+use crate::bulk::is_too_deep;
+use crate::chain::let_go_of;
 use crate::cond::limit;
+use crate::error::too_deep;
 use crate::failure::{Thrown, fail, placed, thrown};
 use crate::queue::{Handover, Message, Queue};
 use crate::unit::{here, stopped};
@@ -30,6 +33,13 @@ struct Inner {
     queue: Mutex<Queue>,
     filled: Event,
     room: Event,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let_go_of(queue.messages.drain(..).map(|message| message.value));
+    }
 }
 
 /// The part of `fiber` that makes channels.
@@ -91,6 +101,9 @@ impl Channel {
     /// True once the message is in the queue, or, where there is none, once somebody took it.
     fn put(&self, cx: &NativeCallContext, mut value: Dynamic, limit: Option<Duration>) -> Thrown<bool> {
         let unit = here(cx)?;
+        if is_too_deep(&value) {
+            return Err(thrown(too_deep()));
+        }
         bind(&mut value, &unit, Going::Abroad);
         let world = unit.runtime.world().map_err(fail)?;
         let until = limit.map(|limit| world.clock.now() + limit);

@@ -58,8 +58,10 @@ pub(crate) fn register(engine: &mut Engine) {
     engine.register_get("name", |class: &mut Class| class.name.clone());
     engine.register_fn("create", |class: Class| object(class, Entries::new()));
     engine.register_fn("create", |cx: NativeCallContext, class: Class, fields: Map| {
-        let fields = fields.into_iter().map(|(key, value)| (key.as_str().into(), kept(&cx, value)));
-        object(class, fields.filter(|(_, value): &(_, Dynamic)| !value.is_unit()).collect())
+        let fields = fields.into_iter().map(|(key, value)| Ok((key.as_str().into(), kept(&cx, value)?)));
+        let fields = fields.collect::<Thrown<Entries>>()?;
+        let fields = fields.into_iter().filter(|(_, value)| !value.is_unit());
+        Thrown::Ok(object(class, fields.collect()))
     });
     engine.register_fn("has", |class: Class, value: Dynamic| {
         value.read_lock::<Object>().is_some_and(|object| object.class == class)
@@ -72,7 +74,7 @@ pub(crate) fn register(engine: &mut Engine) {
     });
     engine.register_indexer_set(
         |cx: NativeCallContext, object: &mut Object, key: ImmutableString, value: Dynamic| {
-            set(&cx, &object.fields, key, value);
+            set(&cx, &object.fields, key, value)
         },
     );
     engine.register_fn("==", |one: Object, other: Object| one.fields.is(&other.fields));

@@ -50,6 +50,8 @@ pub(crate) struct Program {
     pub(crate) stubs: Option<Shared<Module>>,
     /// Where a statement reads an entry of a table to write it back.
     pub(crate) updates: BTreeSet<(usize, usize)>,
+    /// It has a loop that uses `this` and reads no variable.
+    pub(crate) blind: bool,
     /// Its top level only imports and declares.
     pub(crate) plain: bool,
 }
@@ -74,7 +76,7 @@ pub(crate) fn compile(engine: &Engine, reading: Reading, source: &Source) -> Res
     if reading.strict || ast.statements().iter().any(is_strict) {
         declares(&ast, &scan.unknown, source)?;
     }
-    let Scan { mut requires, updates, methods, returns, .. } = scan;
+    let Scan { mut requires, updates, methods, returns, blind, .. } = scan;
     requires.sort_by_key(|require: &Require| (require.place.line, require.place.column));
     let declared = declared::read(&ast, &source.name).filter(|_| !returns);
     let plain = is_plain(&ast);
@@ -85,7 +87,7 @@ pub(crate) fn compile(engine: &Engine, reading: Reading, source: &Source) -> Res
     let exports = named.map(|f| (f.name.to_string(), f.params.len())).collect();
     let stubs = stubs(engine, &ast, &methods);
     let source = Arc::new(source.clone());
-    let program = Program { source, ast, body, exports, methods, stubs, updates, plain };
+    let program = Program { source, ast, body, exports, methods, stubs, updates, plain, blind };
     Ok(Compiled { requires, artifact: Arc::new(program), declared })
 }
 
@@ -155,6 +157,7 @@ struct Scan<'a> {
     methods: Methods,
     /// The top level may end before its last statement.
     returns: bool,
+    blind: bool,
     /// Variables that are declared nowhere around them, and whether they stand in a function.
     unknown: Vec<(ImmutableString, Position, bool)>,
 }
@@ -166,6 +169,9 @@ impl Scan<'_> {
                 if variable.0.is_none() && variable.2.is_empty() =>
             {
                 self.unknown.push((variable.1.clone(), *at, deferred));
+            }
+            Some(ASTNode::Stmt(all @ (Stmt::While(..) | Stmt::Do(..) | Stmt::For(..)))) => {
+                self.blind |= is_blind(all);
             }
             Some(ASTNode::Stmt(Stmt::Return(..))) => self.returns |= !deferred,
             Some(ASTNode::Stmt(Stmt::Import(import, _))) => self.import(&import.0, deferred),
@@ -199,6 +205,20 @@ impl Scan<'_> {
             link = &pair.rhs;
         }
     }
+}
+
+/// Whether a loop uses `this` and reads no variable.
+fn is_blind(all: &Stmt) -> bool {
+    let (mut this, mut reads) = (false, false);
+    all.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::ThisPtr(_))) => this = true,
+            Some(ASTNode::Expr(Expr::Variable(..))) => reads = true,
+            _ => {}
+        }
+        true
+    });
+    this && !reads
 }
 
 /// `strict::on()`.

@@ -5,6 +5,7 @@ use graceful_core::error::ScriptErrorKind;
 use graceful_core::{CallError, HookError, Place, ScriptError, Source};
 use rhai::{Dynamic, EvalAltResult, ParseError, Position};
 
+use crate::bulk;
 use crate::failure::Failure;
 use crate::watch::Stop;
 
@@ -43,6 +44,9 @@ pub(crate) fn call_error(error: Box<EvalAltResult>, module: &str, files: &dyn Fi
     match cause {
         EvalAltResult::ErrorTerminated(token, _) => match token.try_cast::<Stop>() {
             Some(Stop::Late(budget)) => late(budget, place).into(),
+            Some(stop @ (Stop::Nested | Stop::Bulky(_) | Stop::Overlooked)) => {
+                finish(ScriptError::new(ScriptErrorKind::Memory, grown(stop)), place, &frames, files).into()
+            }
             _ => CallError::Cancelled { module: module.to_owned() },
         },
         EvalAltResult::ErrorRuntime(thrown, _) if thrown.is::<Failure>() => {
@@ -65,6 +69,24 @@ pub(crate) fn script_error(error: Box<EvalAltResult>, module: &str, files: &dyn 
 /// What a hook failed with.
 pub(crate) fn hook_error(error: Box<EvalAltResult>, module: &str, files: &dyn Files) -> HookError {
     script_error(error, module, files).into()
+}
+
+/// Code that was stopped for what it made.
+fn grown(stop: Stop) -> String {
+    match stop {
+        Stop::Bulky(most) => format!("what it holds takes more than {most} bytes"),
+        Stop::Overlooked => {
+            "it changes `this` in a loop for so long that nobody knows how deep it is nested: \
+                             read a variable in the loop"
+                .to_owned()
+        }
+        _ => too_deep(),
+    }
+}
+
+/// What a value that is nested too deep is refused with.
+pub(crate) fn too_deep() -> String {
+    format!("a value is nested deeper than {}", bulk::DEEPEST)
 }
 
 /// Code that was stopped at its deadline.

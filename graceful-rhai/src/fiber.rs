@@ -45,8 +45,10 @@ pub(crate) fn module() -> Module {
     module
 }
 
-/// What a task's handle can do.
+/// What a task's handle can do; and Rhai's own `sleep`, which nothing could interrupt.
 pub(crate) fn register(engine: &mut Engine) {
+    engine.register_fn("sleep", |cx: NativeCallContext, seconds: f64| sleep(&cx, seconds.max(0.0)));
+    engine.register_fn("sleep", |cx: NativeCallContext, seconds: i64| sleep(&cx, seconds.max(0) as f64));
     engine.register_type_with_name::<Fiber>("Fiber");
     engine.register_fn("cancel", |cx: NativeCallContext, fiber: Fiber| cancel(&cx, &fiber));
     engine.register_fn("kill", |cx: NativeCallContext, fiber: Fiber| cancel(&cx, &fiber));

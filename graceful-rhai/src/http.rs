@@ -58,6 +58,6 @@ impl Callable for Target {
             let module = || unit.name.to_string();
             to_value(&result).map_err(|reason| CallError::BadValue { module: module(), reason })
         };
-        off_thread(&*world.clock, Watch::call(Lease::current()), work).await?
+        off_thread(&*world.clock, Watch::call(Lease::current()).turns(self.unit.runtime.turn), work).await?
     }
 }

@@ -39,10 +39,11 @@
 //!
 //! # Limits
 //!
-//! - Rhai counts no bytes: what takes memory for ever is stopped by [`Limits::string_size`] and
-//!   [`Limits::array_size`], which are off by default because they cost time; `m[key] = value` is not
-//!   measured at all.
-//! - A native function, the embedder's or Rhai's own, cannot be interrupted; loops of a script can, anywhere.
+//! - Rhai counts no bytes. What the variables of a function hold is looked at now and then, and bounded by
+//!   [`Limits::memory`]; exact bounds cost more time and are off by default, see [`Limits`].
+//! - A value may be nested 128 deep, closures in closures counted as well.
+//! - A native function, the embedder's or Rhai's own, cannot be interrupted; loops of a script can, anywhere, and
+//!   so can `sleep`. A call may run for as long as [`RhaiBuilder::turn_limit`] says.
 //! - A task is a thread. `new`, `spawn`, `yield`, `call`, `go` and some more are words that Rhai keeps to
 //!   itself: a fiber is made by `fiber::create`, an export of another language with such a name is called by
 //!   `graceful::invoke(module, function, [arguments])`.
@@ -62,9 +63,11 @@ mod limits;
 mod failure;
 mod semver;
 // one access at a time
+mod chain;
 mod cell;
 mod overlay;
 mod watch;
+mod bulk;
 mod monitor;
 mod progress;
 mod wait;
@@ -98,6 +101,7 @@ mod import;
 mod service;
 mod class;
 // what scripts call
+mod huge;
 mod register;
 mod fiber;
 mod http;

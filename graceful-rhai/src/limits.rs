@@ -2,10 +2,15 @@
 
 /// The bounds of the interpreter. Time is bounded by the engine's own limits.
 ///
-/// Rhai counts no bytes. A script that doubles a string takes all memory before any deadline passes, unless
-/// `string_size` is set; the same goes for `array_size`. Both make Rhai measure every array and map that a
-/// function is given by reference or returns, which costs time in proportion to its size, and so they are off
-/// by default. `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+/// Rhai counts no bytes; `memory` bounds what it holds as far as that can be seen from outside. Exact bounds are
+/// `string_size`, `array_size` and `map_size`, but with any of them Rhai measures every array and map that a function is
+/// given by reference or returns, which costs time in proportion to its size, and so they are off by default.
+/// `map_size` is not enforced by Rhai where a map is written to by `m[key] = value`.
+///
+/// However these are set, a value may be nested 128 deep, and no script makes one that is too deep for the stack of
+/// the thread it runs on: the smaller that is, the more often all variables of the running function are looked through. A
+/// script that holds very much in variables is the faster for threads with a stack of 32 MiB (`thread_stack_size` of
+/// tokio's runtime); with less than 2 MiB every call gets a stack of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that
@@ -21,6 +26,10 @@ pub struct Limits {
     pub array_size: Option<usize>,
     /// How many entries a map may get, nested ones counted in.
     pub map_size: Option<usize>,
+    /// How many bytes the variables of a function that runs may hold, as far as that can be told: texts, lists,
+    /// maps, blobs and what they hold, looked at every some thousand operations; and each of them by itself
+    /// whenever it is read. Another operation may have doubled it by then.
+    pub memory: Option<usize>,
 }
 
 /// Frames of an unoptimised interpreter take so much room that a thread of 2 MiB holds some 60 of them.
@@ -35,6 +44,7 @@ impl Default for Limits {
             string_size: None,
             array_size: None,
             map_size: None,
+            memory: Some(256 << 20),
         }
     }
 }

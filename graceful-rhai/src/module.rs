@@ -20,7 +20,7 @@ use crate::failure::Thrown;
 use crate::migration::RhaiDraft;
 use crate::overlay::Overlay;
 use crate::reach::Reach;
-use crate::run::{guarded, off_thread};
+use crate::run::{off_thread, on_this_thread};
 use crate::table::Table;
 use crate::unit::{Common, Unit};
 use crate::value::{from_value, to_plain, to_value};
@@ -99,11 +99,9 @@ impl RhaiModule {
     /// How many of `given` arguments a callback takes: as many as it has room for.
     fn takes(&self, function: &str, given: usize) -> usize {
         let named = self.unit.program.exports.iter().filter(|(name, n)| name == function && *n <= given);
-        if let Some(most) = named.map(|(_, n)| *n).max() {
-            return most;
-        }
-        let pointer = self.exports.get_var(function).and_then(|value| value.try_cast::<FnPtr>());
-        pointer.and_then(|pointer| self.unit.takes(&pointer, given)).unwrap_or(given)
+        let pointer = || self.exports.get_var(function).and_then(|value| value.try_cast::<FnPtr>());
+        let by_pointer = || pointer().and_then(|pointer| self.unit.takes(&pointer, given));
+        named.map(|(_, n)| *n).max().or_else(by_pointer).unwrap_or(given)
     }
 
     fn callee(&self, function: &str, given: usize) -> Result<Callee, CallError> {
@@ -181,6 +179,11 @@ impl Unit {
 }
 
 impl RhaiModule {
+    /// Watches a call from outside.
+    fn watch(&self) -> Watch {
+        Watch::call(Lease::current()).of(&self.overlay).turns(self.unit.runtime.turn)
+    }
+
     async fn run(&self, cx: &HookCx) -> HookResult {
         let watch = Watch::call(Lease::current()).of(&self.overlay).within(cx.budget);
         self.unit.clone().hook(cx.hook, watch).await
@@ -219,8 +222,7 @@ impl Module for RhaiModule {
     async fn call(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
         let world = self.unit.runtime.world()?;
-        off_thread(&*world.clock, Watch::call(Lease::current()).of(&self.overlay), move || callee.call(args))
-            .await?
+        off_thread(&*world.clock, self.watch(), move || callee.call(args)).await?
     }
 
     async fn callback(
@@ -243,7 +245,7 @@ impl Module for RhaiModule {
 
     fn call_blocking(&self, function: &str, args: Vec<Value>) -> Result<Value, CallError> {
         let callee = self.callee(function, args.len())?;
-        guarded(|| Watch::call(Lease::current()).of(&self.overlay).run(|| callee.call(args)))?
+        on_this_thread(self.watch(), || callee.call(args))?
     }
 
     async fn checkpoint(&self) -> Result<Checkpoint, HookError> {

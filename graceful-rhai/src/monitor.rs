@@ -61,7 +61,7 @@ pub(crate) struct Stay(());
 pub(crate) fn enter(monitor: &Arc<Monitor>) -> Result<Stay, Stop> {
     if !monitor.try_own() {
         release_all();
-        if let Some(stop) = monitor.own() {
+        if let Some(stop) = watch::queued(|| monitor.own()) {
             take_back();
             return Err(stop);
         }
@@ -118,7 +118,7 @@ fn take_back() {
     let top = STACK.with_borrow(|stack| stack.last().cloned()).flatten();
     if let Some(top) = top.filter(|top| !top.try_own()) {
         release_all();
-        let _ = top.own();
+        let _ = watch::queued(|| top.own());
     }
 }
 

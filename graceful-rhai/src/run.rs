@@ -9,6 +9,7 @@ use event_listener::Event;
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::{Clock, Lease, ScriptError};
 
+use crate::bulk;
 use crate::wait::Slot;
 use crate::watch::Watch;
 
@@ -27,11 +28,16 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     let into = slot.clone();
     let job = move || {
         let _entered = lease.as_ref().map(Lease::enter);
-        into.put(guarded(|| watch.run(work)));
+        into.put(on_this_thread(watch, work));
     };
     clock.blocking(Box::new(job)).await;
     let lost = || Err(ScriptError::new(ScriptErrorKind::Panic, "the thread it ran on went away"));
     slot.take().unwrap_or_else(lost)
+}
+
+/// Runs `work` here, with enough room on the stack; a panic in it is an error like any other.
+pub(crate) fn on_this_thread<T>(watch: Watch, work: impl FnOnce() -> T) -> Result<T, ScriptError> {
+    bulk::roomy(|| guarded(|| watch.run(work)))
 }
 
 /// How many threads run something that nobody may wait for any more.

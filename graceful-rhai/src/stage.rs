@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use graceful_core::{Module, Require, Resolved, ScriptError, StageCx, Txn, TxnCx, World};
 use rhai::{AST, Caches, Dynamic, EvalAltResult, EvalContext, Expression, ImmutableString, Scope, Shared};
 
+use crate::bulk::is_too_deep;
 use crate::compile::Program;
-use crate::error::script_error;
-use crate::failure::Thrown;
+use crate::error::{script_error, too_deep};
+use crate::failure::{Thrown, thrown};
 use crate::link::exports;
 use crate::linked::Linked;
 use crate::module::{RhaiModule, Tenure};
@@ -98,6 +99,8 @@ impl Unit {
         let result = cx.eval_expression_tree_raw(&body, false);
         let imports: Vec<(ImmutableString, Shared<rhai::Module>)> =
             frame.scan_imports_raw().map(|(name, module)| (name.clone(), module.clone())).collect();
+        let deep = variables.iter_raw().find(|(_, _, value)| is_too_deep(value));
+        let deep = deep.map(|(name, _, _)| thrown(format!("`{name}`: {}", too_deep())));
         let named: BTreeMap<ImmutableString, Dynamic> =
             variables.iter_raw().map(|(name, _, value)| (name.into(), value.clone())).collect();
         let mut linked = Linked { imports, variables: named };
@@ -109,6 +112,9 @@ impl Unit {
             if !ended {
                 return Err(error);
             }
+        }
+        if let Some(deep) = deep {
+            return Err(deep);
         }
         // An empty tree adds nothing, but only this reads the names that `export` gave.
         let mut empty = engine.new_global_runtime_state();

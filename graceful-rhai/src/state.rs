@@ -3,7 +3,9 @@
 use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
 use crate::bind::{Going, bind};
+use crate::bulk::is_too_deep;
 use crate::cell::Entries;
+use crate::error::too_deep;
 use crate::failure::{Thrown, thrown};
 use crate::table::{Table, table_of};
 use crate::unit::here;
@@ -13,7 +15,7 @@ pub(crate) fn functions(module: &mut Module) {
     module.set_native_fn("table", || Ok(Table::of(Entries::new())));
     module.set_native_fn("table", |cx: NativeCallContext, map: Map| {
         let table = Table::of(Entries::new());
-        map.into_iter().for_each(|(key, value)| table.set(key, kept(&cx, value)));
+        map.into_iter().try_for_each(|(key, value)| kept(&cx, value).map(|value| table.set(key, value)))?;
         Ok(table)
     });
 }
@@ -26,7 +28,7 @@ pub(crate) fn register(engine: &mut Engine) {
     });
     engine.register_indexer_set(
         |cx: NativeCallContext, table: &mut Table, key: ImmutableString, value: Dynamic| {
-            set(&cx, table, key, value);
+            set(&cx, table, key, value)
         },
     );
     engine.register_fn("get", |table: Table, key: ImmutableString| table.get(&key));
@@ -35,7 +37,7 @@ pub(crate) fn register(engine: &mut Engine) {
         if found.is_unit() { otherwise } else { found }
     });
     engine.register_fn("set", |cx: NativeCallContext, table: Table, key: ImmutableString, value: Dynamic| {
-        set(&cx, &table, key, value);
+        set(&cx, &table, key, value)
     });
     engine.register_fn("remove", |table: Table, key: ImmutableString| {
         let found = table.get(&key);
@@ -65,7 +67,7 @@ pub(crate) fn register(engine: &mut Engine) {
 
 /// `table.update(key, |value| ...)`: in one step, and once more if somebody else wrote meanwhile.
 fn update(cx: NativeCallContext, table: Table, key: ImmutableString, change: FnPtr) -> Thrown<Dynamic> {
-    table.update(key, |now| Ok(kept(&cx, change.call_raw(&cx, None, [now])?.flatten())))
+    table.update(key, |now| kept(&cx, change.call_raw(&cx, None, [now])?.flatten()))
 }
 
 /// `table.add(key, number)`: what is missing counts as nothing.
@@ -81,7 +83,7 @@ fn add(table: Table, key: ImmutableString, number: i64) -> Thrown<Dynamic> {
 
 /// `table.push(key, value)`: at the end of a list, which is made if it is missing.
 fn push(cx: NativeCallContext, table: Table, key: ImmutableString, value: Dynamic) -> Thrown<()> {
-    let (name, value) = (key.clone(), kept(&cx, value));
+    let (name, value) = (key.clone(), kept(&cx, value)?);
     let pushed = table.update(key, |now| {
         let mut list = if now.is_unit() { Ok(Array::new()) } else { now.into_array() };
         let list = list.as_mut().map_err(|kind| thrown(format!("`{name}` is no list but a {kind}")))?;
@@ -91,20 +93,27 @@ fn push(cx: NativeCallContext, table: Table, key: ImmutableString, value: Dynami
     pushed.map(drop)
 }
 
-pub(crate) fn set(cx: &NativeCallContext, table: &Table, key: ImmutableString, value: Dynamic) {
+pub(crate) fn set(cx: &NativeCallContext, table: &Table, key: ImmutableString, value: Dynamic) -> Thrown<()> {
     // A chain such as `state.users.bob = 1` writes the table at `users` back, which is there already.
     if table_of(&value).is_some_and(|value| table_of(&table.get(&key)).is_some_and(|now| now.is(&value))) {
-        return;
+        return Ok(());
     }
-    table.set(key, kept(cx, value));
+    table.set(key, kept(cx, value)?);
+    Ok(())
 }
 
 /// What is put into a table takes its module along.
-pub(crate) fn kept(cx: &NativeCallContext, mut value: Dynamic) -> Dynamic {
+///
+/// # Errors
+/// It is nested too deep to be copied wherever that may be.
+pub(crate) fn kept(cx: &NativeCallContext, mut value: Dynamic) -> Thrown<Dynamic> {
+    if is_too_deep(&value) {
+        return Err(thrown(too_deep()));
+    }
     if let Ok(unit) = here(cx) {
         bind(&mut value, &unit, Going::Kept);
     }
-    value
+    Ok(value)
 }
 
 /// Whether the statement that reads here writes back what it read.

@@ -11,6 +11,8 @@ use graceful_core::clock;
 use graceful_core::{Entered, Gate, HookError, Lease, LeaseKind, Name, Resource, World};
 use rhai::{Dynamic, FnPtr};
 
+use crate::bulk::{self, is_too_deep};
+use crate::chain::let_go_of;
 use crate::error;
 use crate::monitor;
 use crate::unit::Unit;
@@ -149,10 +151,11 @@ impl Task {
         let task = self.clone();
         let work = move || {
             let _inside = runtime.as_ref().map(|runtime| runtime.enter());
-            task.run();
+            bulk::roomy(|| task.run());
         };
         let Some(world) = self.world() else { return self.finish(Stage::Cancelled) };
-        if let Err(error) = world.clock.thread(format!("{}/{}", self.unit.name, self.id), Box::new(work)) {
+        let name = format!("{}/{}", self.unit.name, self.id);
+        if let Err(error) = world.clock.thread(name, bulk::STACK, Box::new(work)) {
             self.finish(Stage::Failed(format!("no thread for it: {error}")));
         }
     }
@@ -173,6 +176,7 @@ impl Task {
         };
         self.finish(match result {
             _ if self.cancelled.load(Ordering::Acquire) => Stage::Cancelled,
+            Ok(Ok(value)) if is_too_deep(&value) => failed(error::too_deep()),
             Ok(Ok(value)) => Stage::Done(value),
             Ok(Err(thrown)) => failed(error::call_error(thrown, &self.unit.name, &*self.unit).to_string()),
             Err(panic) => failed(panic.to_string()),
@@ -190,6 +194,18 @@ impl Task {
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let returned = match stage {
+            Stage::Done(value) => std::mem::take(value),
+            _ => Dynamic::UNIT,
+        };
+        let held = self.function.iter_curry_mut().map(std::mem::take).collect::<Vec<_>>();
+        let_go_of(held.into_iter().chain([returned]));
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use graceful_core::{CallError, Control, Instance, Lease, Name, Scope, ScriptError, Source, World};
 use rhai::{
@@ -25,7 +26,7 @@ use crate::run::Tally;
 use crate::session::{CONSOLE, Session};
 use crate::table::{Class, Table};
 use crate::watch::Stop;
-use crate::{cell, monitor};
+use crate::{bulk, cell, monitor};
 
 /// What every module of one backend shares.
 pub(crate) struct Runtime {
@@ -37,6 +38,8 @@ pub(crate) struct Runtime {
     /// What only lines of the console can call.
     pub(crate) console: Shared<Module>,
     pub(crate) link: OnceLock<(Weak<World>, Weak<dyn Control>)>,
+    /// How long a call may run without waiting.
+    pub(crate) turn: Option<Duration>,
 }
 
 impl Runtime {
@@ -200,6 +203,7 @@ impl Unit {
         frame.lib.push(self.program.ast.shared_lib().clone());
         frame.tag = Dynamic::from(Here(self.clone()));
         frame.level = level;
+        bulk::entered(level == 0, self.program.blind);
         if let Some(linked) = self.linked.get() {
             linked.imports.iter().for_each(|(name, module)| frame.push_import(name.clone(), module.clone()));
         }

@@ -36,7 +36,11 @@ impl Wake for Wakes {
 /// # Errors
 /// What stopped the code that waits.
 pub(crate) fn wait<F: Future>(future: F) -> Result<F::Output, Stop> {
-    monitor::paused(|| drive(future))
+    monitor::paused(|| {
+        let output = drive(future);
+        watch::rested();
+        output
+    })
 }
 
 fn drive<F: Future>(future: F) -> Result<F::Output, Stop> {

@@ -2,7 +2,7 @@
 //!
 //! Whatever runs on this thread is watched by the innermost [`Watch`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -22,6 +22,12 @@ pub(crate) enum Stop {
     Dropped,
     /// The task it runs in was cancelled.
     Ended,
+    /// A value is nested too deep to be copied, shown or dropped.
+    Nested,
+    /// It holds more than so many bytes.
+    Bulky(usize),
+    /// What it holds cannot be looked at: it loops without reading a variable.
+    Overlooked,
 }
 
 /// A task, as whatever runs in it sees it: where its turns end and begin.
@@ -54,6 +60,8 @@ pub(crate) struct Staging {
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
     pub(crate) deadline: Option<(Instant, Duration)>,
+    /// How long it may run without waiting.
+    turn: Option<Duration>,
     pub(crate) lease: Option<Lease>,
     pub(crate) abort: Arc<AtomicBool>,
     pub(crate) staging: Option<Staging>,
@@ -101,7 +109,22 @@ pub(crate) fn waive<T>(work: impl FnOnce() -> T) -> T {
 }
 
 thread_local! {
+    /// When the code of this thread last waited.
+    static RESTED: Cell<Option<Instant>> = const { Cell::new(None) };
     static CURRENT: RefCell<Option<Arc<Watch>>> = const { RefCell::new(None) };
+}
+
+/// The code of this thread has waited, and its turn begins anew.
+pub(crate) fn rested() {
+    RESTED.set(Some(Instant::now()));
+}
+
+/// Does `work`, in which the code of this thread waits for its turn: that is none of its time.
+pub(crate) fn queued<T>(work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let result = work();
+    RESTED.set(RESTED.get().map(|rested| rested + began.elapsed()));
+    result
 }
 
 /// What watches this thread.
@@ -149,6 +172,12 @@ impl Watch {
         self
     }
 
+    /// The same for a call that may run for `most` without waiting.
+    pub(crate) fn turns(mut self, most: Option<Duration>) -> Self {
+        self.turn = most;
+        self
+    }
+
     /// The same for a top level.
     pub(crate) fn staged(mut self, staging: Staging) -> Self {
         self.staging = Some(staging);
@@ -158,6 +187,9 @@ impl Watch {
     /// Runs `work` under this watch and under what watches the thread already.
     pub(crate) fn run<T>(mut self, work: impl FnOnce() -> T) -> T {
         self.outer = current();
+        if self.outer.is_none() {
+            rested();
+        }
         let _entered = Entered(CURRENT.replace(Some(Arc::new(self))));
         work()
     }
@@ -174,6 +206,11 @@ impl Watch {
             && Instant::now() >= at
         {
             return Some(Stop::Late(budget));
+        }
+        if let Some(most) = self.turn
+            && RESTED.get().is_some_and(|rested| rested.elapsed() >= most)
+        {
+            return Some(Stop::Late(most));
         }
         if self.abort.load(Ordering::Acquire) {
             return Some(Stop::Dropped);

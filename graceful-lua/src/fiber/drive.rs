@@ -71,11 +71,13 @@ impl Drive {
     fn poll_body(&mut self, vm: &Arc<Vm>, cx: &mut Context<'_>) -> Turn {
         let Some(body) = self.body.as_mut().filter(|_| !self.task.is_cancelled()) else {
             self.body = None;
+            vm.relieve();
             return Turn::Cancelled;
         };
         let polled = Pin::new(&mut Watched::new(vm, body)).poll(cx);
         let Poll::Ready(result) = polled else { return Turn::Pending };
         self.body = None;
+        vm.relieve();
         let plain = |values: MultiValue| values.iter().map_while(|value| from_lua(value).ok()).collect();
         Turn::Ended(result.map(|result| result.map(plain)))
     }

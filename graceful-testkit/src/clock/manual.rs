@@ -193,9 +193,9 @@ impl Clock for ManualClock {
         Box::pin(async move { drop(ended.await) })
     }
 
-    fn thread(&self, name: String, work: Job) -> io::Result<()> {
+    fn thread(&self, name: String, stack: usize, work: Job) -> io::Result<()> {
         if !self.0.threads {
-            return thread::Builder::new().name(name).spawn(work).map(drop);
+            return thread::Builder::new().name(name).stack_size(stack).spawn(work).map(drop);
         }
         // Its turn comes like that of others that wait.
         let runner = Runner::new(work)?;

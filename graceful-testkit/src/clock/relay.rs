@@ -10,6 +10,9 @@ use graceful_core::clock::{Driver, driven};
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
+/// Enough for any interpreter. Address space only: memory is taken where it is used.
+const STACK: usize = 32 << 20;
+
 /// Threads that have nothing to do, for whichever clock needs one.
 static IDLE: Mutex<Vec<Arc<Runner>>> = Mutex::new(Vec::new());
 
@@ -46,7 +49,7 @@ impl Runner {
         let turn = Turn { its: false, waits: None, job: None, panic: None };
         let runner = Arc::new(Self { turn: Mutex::new(turn), changed: Condvar::new() });
         let me = runner.clone();
-        thread::Builder::new().name("driven".into()).spawn(move || me.serve())?;
+        thread::Builder::new().name("driven".into()).stack_size(STACK).spawn(move || me.serve())?;
         Ok(runner)
     }
 

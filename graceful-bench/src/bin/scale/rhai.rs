@@ -88,14 +88,15 @@ fn ladder(modules: usize) -> Texts {
     texts(&graph, [modules - 1])
 }
 
-/// Each module imports two of those before it, spread over all of them.
+/// Each module imports two of those before it, drawn once and for all.
 fn two_each(modules: usize) -> Texts {
-    let drawn = |at: usize, by: usize| (at.wrapping_mul(by) >> 7) % at;
-    let requires = |at: usize| match at {
-        0 | 1 => (0..at).collect(),
-        _ => [2_654_435_761, 40_503_217].map(|by| drawn(at, by)).to_vec(),
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
     };
-    let graph: Vec<Vec<usize>> = (0..modules).map(requires).collect();
+    let requires = (0..modules).map(|at| (0..at.min(2)).map(|_| draw(at)).collect());
+    let graph: Vec<Vec<usize>> = requires.collect();
     texts(&graph, 0..modules)
 }
 
