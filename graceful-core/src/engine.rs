@@ -5,6 +5,7 @@ mod dirty;
 mod drive;
 mod ending;
 mod last;
+mod orphan;
 mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ use crate::role::Operation;
 use crate::round_trip::{RoundTrip, RoundTripError, round_trip};
 use crate::source::{Found, Name, SourceError, Sources};
 use crate::staging::panic_text;
-use crate::status::{EngineState, LastReload};
+use crate::status::LastReload;
 use crate::transaction::Transaction;
 use crate::value::Value;
 use crate::version::Version;
@@ -62,17 +63,6 @@ pub(crate) struct Inner {
     stuck: AtomicBool,
     ending: Mutex<Option<ending::Ending>>,
     pub(crate) weak: OnceLock<Weak<Inner>>,
-}
-
-/// What is owned or registered knows the code that it belongs to, and that knows its scope and the table: none of them would
-/// ever go without this.
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.world.table.clear();
-        for instance in self.world.instances() {
-            instance.scope.close().iter().for_each(|resource| resource.abandon());
-        }
-    }
 }
 
 impl Inner {
@@ -207,20 +197,6 @@ impl Inner {
     /// A reload failed: what it was told had changed is not live yet.
     pub(crate) fn unsettled(&self, options: &ReloadOptions) {
         self.dirty.lock().unwrap().fail(options);
-    }
-
-    pub(crate) fn state(&self) -> EngineState {
-        if let Some(ended) = self.is_ending() {
-            return if ended { EngineState::Stopped } else { EngineState::Stopping };
-        }
-        if let Some(running) = &*self.running.lock().unwrap() {
-            let hangs = running.ticket.hangs().is_some();
-            if hangs { EngineState::Stuck } else { EngineState::Reloading }
-        } else if self.stuck.load(Ordering::Acquire) {
-            EngineState::Stuck
-        } else {
-            EngineState::Idle
-        }
     }
 }
 

@@ -47,8 +47,8 @@ pub trait Resource: Send + Sync {
     /// Ends it and returns once it has ended. Called at most once, after the commit.
     async fn release(&self) -> Result<(), HookError>;
 
-    /// The engine was dropped without a shutdown: it is to end soon, and nobody waits for that. Called at most once, then
-    /// never `release`.
+    /// The engine was dropped without a shutdown, or the reload failed in which it was made: it is to end soon, and nobody waits for
+    /// that. Called at most once, then never `release`.
     fn abandon(&self) {}
 
     /// The reload that it was made in failed, before it was [started](Resource::activate): what is to be done so that

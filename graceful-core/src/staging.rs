@@ -134,8 +134,9 @@ impl Staging {
         drop(dropped);
         drop(staged);
         let begun = std::mem::take(self.begun.get_mut().unwrap());
-        // What one registered and owns may know it in turn.
-        begun.iter().for_each(|instance| drop(instance.scope.close()));
+        // What one registered and owns may know it in turn, and a task that never starts itself, by the state.
+        let owned = begun.iter().flat_map(|instance| instance.scope.close());
+        owned.for_each(|resource| resource.abandon());
         drop(begun);
         for txn in std::mem::take(&mut self.txns).into_values() {
             txn.rollback();

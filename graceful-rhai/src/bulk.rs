@@ -16,10 +16,13 @@ use crate::watch::Stop;
 pub(crate) const DEEPEST: usize = 128;
 
 /// How many operations there are between two looks at most; on a small stack there are fewer. With less room than
-/// for the least number, code gets a stack of its own.
+/// for a quarter of that, as on the threads of a runtime, code gets a stack of its own: looking often costs more.
 const EVERY: u64 = if cfg!(debug_assertions) { 2_048 } else { 8_192 };
 
-const LEAST: u64 = 128;
+const LEAST: u64 = EVERY / 4;
+
+/// The same where nobody made room: little is enough.
+const UNKNOWN: u64 = 128;
 
 /// How many operations "a few" are: no more than it takes to make a value some ten times as big.
 pub(crate) const FEW: u64 = 16;
@@ -53,7 +56,7 @@ thread_local! {
     /// The last few took long.
     static SLOW: Cell<bool> = const { Cell::new(false) };
     /// How many operations there are between two looks.
-    static BETWEEN: Cell<u64> = const { Cell::new(LEAST) };
+    static BETWEEN: Cell<u64> = const { Cell::new(UNKNOWN) };
     /// Operations since the last look.
     static SINCE: Cell<u64> = const { Cell::new(0) };
     /// Code runs that has loops in which nothing can be looked at: they use `this` and read no variable.

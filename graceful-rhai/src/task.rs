@@ -147,8 +147,7 @@ impl Task {
             }
             *stage = Stage::Running;
         }
-        let runtime = tokio::runtime::Handle::try_current().ok();
-        let task = self.clone();
+        let (runtime, task) = (tokio::runtime::Handle::try_current().ok(), self.clone());
         let work = move || {
             let _inside = runtime.as_ref().map(|runtime| runtime.enter());
             bulk::roomy(|| task.run());
@@ -214,7 +213,7 @@ impl Turns for Task {
         if let Some(over) = self.over() {
             return Some(over);
         }
-        // Without a turn it sleeps; with one it goes on until gates or generations change.
+        // Without a turn it sleeps; with one it goes on until something changes.
         let epoch = TURN.with_borrow(|turn| turn.as_ref().map(|turn| turn.epoch))?;
         if self.world()?.gate.epoch() == epoch {
             return None;

@@ -1,5 +1,6 @@
 //! Time for tests: a manual clock with an executor of its own, and tokio's for adapters that need threads.
 
+mod executor;
 mod manual;
 mod real;
 mod relay;

@@ -1,10 +1,9 @@
 //! A clock whose time passes only when a test says so, with a single-threaded executor of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -12,43 +11,18 @@ use futures_util::future::BoxFuture;
 use graceful_core::Clock;
 use tokio::sync::oneshot;
 
+use super::executor::{Inner, MAIN, Sleep, State, TICK};
 use super::relay::{Job, Runner};
 use crate::random::Random;
 
-/// A sleep takes at least this long, so that a loop of yields lets time pass.
-const TICK: Duration = Duration::from_micros(50);
 /// A test that takes more polls than this in one wait will never end.
 const MOST_POLLS: u64 = 20_000_000;
 /// Tasks that take more polls than this in one moment wake each other for ever.
 const MOST_AT_ONCE: u64 = 2_000_000;
-/// How long a wait with nothing to run waits for another thread.
-const STRANGER: Duration = Duration::from_secs(2);
-const MAIN: u64 = 0;
 
 /// Time and tasks of a test, on the thread that waits. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct ManualClock(Arc<Inner>);
-
-#[derive(Default)]
-struct Inner {
-    state: Mutex<State>,
-    woken: Condvar,
-    /// Whether what blocks gets threads.
-    threads: bool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Threads that wait.
-    standing: Vec<Arc<Runner>>,
-    now: Duration,
-    next: u64,
-    ready: Vec<u64>,
-    queued: BTreeSet<u64>,
-    tasks: BTreeMap<u64, Option<BoxFuture<'static, ()>>>,
-    timers: BTreeMap<(Duration, u64), Waker>,
-    random: Option<Random>,
-}
 
 impl ManualClock {
     /// A clock at zero that runs ready tasks in the order they became ready.
@@ -201,154 +175,6 @@ impl Clock for ManualClock {
         let runner = Runner::new(work)?;
         self.0.lock().standing.push(runner);
         Ok(())
-    }
-}
-
-impl State {
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
-    /// The threads that wait, in the order in which they are to look.
-    fn take_standing(&mut self) -> Vec<Arc<Runner>> {
-        let mut standing = std::mem::take(&mut self.standing);
-        if let Some(random) = &mut self.random
-            && standing.len() > 1
-        {
-            let first = random.below(standing.len());
-            standing.rotate_left(first);
-        }
-        standing
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn wake(&self, id: u64) {
-        let mut state = self.lock();
-        if state.queued.insert(id) {
-            state.ready.push(id);
-        }
-        drop(state);
-        self.woken.notify_all();
-    }
-
-    fn waker(self: &Arc<Self>, id: u64) -> Waker {
-        Waker::from(Arc::new(Wakes { id, clock: Arc::downgrade(self) }))
-    }
-
-    /// The next task to poll; the one of `block_on` only where that is the caller.
-    fn pop(&self, main: bool) -> Option<u64> {
-        let state = &mut *self.lock();
-        let fit: Vec<usize> = (0..state.ready.len()).filter(|at| main || state.ready[*at] != MAIN).collect();
-        let at = match &mut state.random {
-            Some(random) if fit.len() > 1 => fit[random.below(fit.len())],
-            _ => *fit.first()?,
-        };
-        let id = state.ready.remove(at);
-        state.queued.remove(&id);
-        Some(id)
-    }
-
-    fn poll(self: &Arc<Self>, id: u64) {
-        let taken = self.lock().tasks.get_mut(&id).and_then(Option::take);
-        let Some(mut task) = taken else { return };
-        let waker = self.waker(id);
-        let ended = task.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        let mut state = self.lock();
-        if ended {
-            state.tasks.remove(&id);
-        } else if let Some(slot) = state.tasks.get_mut(&id) {
-            *slot = Some(task);
-            return;
-        }
-        drop(state);
-    }
-
-    /// Wakes the earliest timer, if it is due by `end`; time jumps to it.
-    fn fire(&self, end: Option<Duration>) -> bool {
-        let mut state = self.lock();
-        let Some((&(at, id), _)) = state.timers.first_key_value() else { return false };
-        if end.is_some_and(|end| at > end) {
-            return false;
-        }
-        state.now = state.now.max(at);
-        let waker = state.timers.remove(&(at, id));
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
-        true
-    }
-
-    /// Lets the threads run that may; whether there is something to run now, for `block_on` where that is the caller.
-    fn look(&self, main: bool) -> bool {
-        let standing = self.lock().take_standing();
-        let mut ran = false;
-        for runner in standing {
-            match runner.may_run() {
-                true => {
-                    self.go(runner);
-                    ran = true;
-                }
-                false => self.lock().standing.push(runner),
-            }
-        }
-        ran || self.lock().ready.iter().any(|id| main || *id != MAIN)
-    }
-
-    fn go(&self, runner: Arc<Runner>) {
-        if !runner.run() {
-            self.lock().standing.push(runner);
-        }
-    }
-
-    /// Waits for a thread that is none of ours, a blocking call perhaps.
-    fn stranger(&self) -> bool {
-        let state = self.lock();
-        let (_state, waited) =
-            self.woken.wait_timeout_while(state, STRANGER, |s| s.ready.is_empty()).unwrap();
-        !waited.timed_out()
-    }
-}
-
-struct Wakes {
-    id: u64,
-    clock: Weak<Inner>,
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        if let Some(clock) = self.clock.upgrade() {
-            clock.wake(self.id);
-        }
-    }
-}
-
-struct Sleep {
-    clock: Arc<Inner>,
-    at: (Duration, u64),
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.clock.lock();
-        if state.now >= self.at.0 {
-            return Poll::Ready(());
-        }
-        state.timers.insert(self.at, cx.waker().clone());
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        let waker = self.clock.lock().timers.remove(&self.at);
-        drop(waker);
     }
 }
 
