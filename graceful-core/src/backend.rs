@@ -28,6 +28,9 @@ use crate::source::{Name, Source};
 use crate::value::Value;
 
 /// A language. One instance serves one engine.
+///
+/// One that keeps a thread while a script waits runs it with [`Clock::blocking`] or [`Clock::thread`] and waits through
+/// [`wait`](crate::clock::wait): then the testkit can drive it on a clock that stands still.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Its name: `lua`, `rhai`. A [`Source`] says by this name who loads it.

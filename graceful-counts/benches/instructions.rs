@@ -138,7 +138,7 @@ fn plan(app: App) -> App {
 #[library_benchmark]
 #[bench::fake(args = (1), setup = all::<FakeSubject>, config = counted(434_000))]
 #[bench::lua(args = (1), setup = all::<SteadyLua>, config = counted(863_000))]
-#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_157_200))]
+#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_312_000))]
 fn calls(app: App) -> App {
     for _ in 0..CALLS {
         black_box(app.handle.call_blocking(Vec::new())).expect("it is there");

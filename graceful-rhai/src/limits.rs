@@ -10,7 +10,7 @@
 /// However these are set, a value may be nested 128 deep, and no script makes one that is too deep for the stack of
 /// the thread it runs on: the smaller that is, the more often all variables of the running function are looked through. A
 /// script that holds very much in variables is the faster for threads with a stack of 32 MiB (`thread_stack_size` of
-/// tokio's runtime); with less than 2 MiB every call gets a stack of its own.
+/// tokio's runtime); with less than some 7 MiB left every call gets a stack of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How deep functions may call each other, across Rhai modules too. What is too deep for the thread that
