@@ -165,22 +165,35 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
+
+    use tempfile::TempDir;
 
     use super::*;
     use crate::options::HostOptions;
 
+    fn manifest(dir: &Path, entries: &str) {
+        fs::write(dir.join("graceful.toml"), format!("name = 'kept'\nentry = [{entries}]\n")).unwrap();
+    }
+
+    /// An app of `modules`, not loaded yet, and its folder.
+    fn app(entries: &str, modules: &[(&str, &str)]) -> (TempDir, Host) {
+        let dir = tempfile::tempdir().unwrap();
+        manifest(dir.path(), entries);
+        for (name, text) in modules {
+            fs::write(dir.path().join(format!("{name}.lua")), text).unwrap();
+        }
+        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        (dir, host)
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn ord_01_what_changed_while_code_kept_the_interpreter_is_looked_at_by_the_next_reload() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
-        write("graceful.toml", "name = 'kept'\nentry = ['one', 'two']\n");
-        write("one.lua", "return {}");
-        write("two.lua", "return {}");
-        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        let (dir, host) = app("'one', 'two'", &[("one", "return {}"), ("two", "return {}")]);
         host.0.history.begin();
         host.reload(Cause::Start, ReloadOptions::default()).await.unwrap();
         let edited = |name: &str| {
-            write(&format!("{name}.lua"), "return { 2 }");
+            fs::write(dir.path().join(format!("{name}.lua")), "return { 2 }").unwrap();
             ReloadOptions { changed: Some([name.into()].into()), ..ReloadOptions::default() }
         };
         host.0.kept.send_replace(Some("a call".to_owned()));
@@ -199,14 +212,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn ord_01_a_manifest_whose_reload_was_given_up_asks_for_nothing_any_more() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |file: &str, text: &str| fs::write(dir.path().join(file), text).unwrap();
-        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
-        write("one.lua", "return {}");
-        write("waits.lua", "require('fiber').sleep(2)");
-        let host = Host::open(dir.path(), HostOptions::default()).unwrap();
+        let (dir, host) = app("'one'", &[("one", "return {}"), ("waits", "require('fiber').sleep(2)")]);
         host.reload(Cause::Start, ReloadOptions::default()).await.unwrap();
-        write("graceful.toml", "name = 'kept'\nentry = ['one', 'waits']\n");
+        manifest(dir.path(), "'one', 'waits'");
         let asking = host.clone();
         let asked = tokio::spawn(async move { asking.reload(Cause::Admin, ReloadOptions::default()).await });
         while host.engine().status().state != EngineState::Reloading {
@@ -215,7 +223,7 @@ mod tests {
         host.0.kept.send_replace(Some("a top level".to_owned()));
         assert_eq!(asked.await.unwrap().unwrap_err().code, "GR0120");
         host.0.kept.send_replace(None);
-        write("graceful.toml", "name = 'kept'\nentry = ['one']\n");
+        manifest(dir.path(), "'one'");
         let summary = host.reload(Cause::Admin, ReloadOptions::default()).await.unwrap();
         assert_eq!((summary.outcome.as_str(), host.engine().status().modules.len()), ("unchanged", 1));
     }

@@ -153,8 +153,7 @@ impl Monitor {
             inner = match is_driven() {
                 true => {
                     drop(inner);
-                    let (monitor, watch) = (self.clone(), watch::current());
-                    let over = move || watch.as_ref().is_some_and(|watch| watch.over().is_some());
+                    let (monitor, over) = (self.clone(), watch::asked_elsewhere());
                     clock::wait(move || monitor.lock().is_free_for(me) || over(), || ());
                     self.lock()
                 }

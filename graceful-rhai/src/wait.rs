@@ -54,9 +54,8 @@ fn drive<F: Future>(future: F) -> Result<F::Output, Stop> {
         {
             return Ok(output);
         }
-        let (woken, watches) = (wakes.clone(), watched.clone());
-        let over = move || watches.as_ref().is_some_and(|watch| watch.over().is_some());
-        let may_go = move || woken.woken.load(Ordering::Acquire) || over();
+        let (wakes, over) = (wakes.clone(), watch::asked_elsewhere());
+        let may_go = move || wakes.woken.load(Ordering::Acquire) || over();
         let Some(watched) = &watched else {
             clock::wait(may_go, std::thread::park);
             continue;

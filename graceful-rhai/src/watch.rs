@@ -132,6 +132,12 @@ pub(crate) fn current() -> Option<Arc<Watch>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+/// Whether what runs on this thread must stop, for whoever asks that elsewhere.
+pub(crate) fn asked_elsewhere() -> impl Fn() -> bool + Send + 'static {
+    let watch = current();
+    move || watch.as_ref().is_some_and(|watch| watch.over().is_some())
+}
+
 /// The staging of the module whose top level runs on this thread.
 pub(crate) fn staging() -> Option<Staging> {
     CURRENT.with_borrow(|watch| watch.as_ref()?.staging.clone())

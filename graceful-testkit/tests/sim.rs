@@ -75,3 +75,11 @@ fn a_configuration_is_told_from_the_reload_that_waits_for_it() {
         keeps_the_promises(&serde_json::from_str(text).expect("a story"));
     }
 }
+
+/// A reload failed that had staged a task kept in a state: the two kept each other, and all that the module required.
+#[test]
+fn what_a_failed_reload_had_staged_is_gone() {
+    for text in [include_str!("stories/39750.json"), include_str!("stories/67813.json")] {
+        keeps_the_promises(&serde_json::from_str(text).expect("a story"));
+    }
+}

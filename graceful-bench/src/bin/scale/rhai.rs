@@ -11,6 +11,9 @@ use graceful_rhai::rhai::module_resolvers::FileModuleResolver;
 use graceful_rhai::rhai::{self, Scope};
 use graceful_testkit::{MemorySources, TokioClock};
 
+#[path = "../../../../graceful-rhai/benches/reload/text.rs"]
+mod text;
+
 use crate::app::graph;
 use crate::measure::{Size, median, time};
 use crate::table::{Row, Table};
@@ -20,30 +23,12 @@ const MODULES: usize = 1_000;
 
 type Texts = Vec<(String, String)>;
 
-/// About forty lines that import the modules `requires`.
-fn text(at: usize, requires: &[usize]) -> String {
-    let mut text: String =
-        requires.iter().map(|other| format!("import \"m{other}\" as m{other};\n")).collect();
-    for function in 0..5 {
-        text += &format!(
-            "fn step_{function}(x, y) {{
-    let sum = 0;
-    let at = 1;
-    while at < x % 100 {{
-        sum += at * y;
-        at += 5;
-    }}
-    sum + {at}
-}}\n"
-        );
-    }
-    text + "fn run(x) { step_0(x, 1) + step_1(x, 2) + step_4(x, 3) }\nfn twice(x) { x * 2 }\n"
-}
-
 fn texts(graph: &[Vec<usize>], main: impl IntoIterator<Item = usize>) -> Texts {
-    let modules = graph.iter().enumerate().map(|(at, requires)| (format!("m{at}"), text(at, requires)));
-    let main = main.into_iter().map(|at| format!("import \"m{at}\" as m{at};\n")).collect();
-    modules.chain([("main".to_owned(), main)]).collect()
+    let modules = graph
+        .iter()
+        .enumerate()
+        .map(|(at, requires)| (format!("m{at}"), text::module(at, requires.iter().copied())));
+    modules.chain([("main".to_owned(), text::imports(main))]).collect()
 }
 
 /// Rhai alone: every file compiled and evaluated by its own resolver.

@@ -12,31 +12,14 @@ use graceful_rhai::rhai::module_resolvers::FileModuleResolver;
 use graceful_rhai::rhai::{self, Scope};
 use graceful_testkit::{MemorySources, TokioClock};
 
+mod text;
+
 const ALL: usize = 300;
 
-/// About forty lines; imports up to three modules before it, always the same ones.
-fn text(at: usize, edition: usize) -> String {
+/// Imports up to three modules before it, always the same ones.
+fn module(at: usize, edition: usize) -> String {
     let below = (1..=at % 4).filter_map(|step| at.checked_sub(step * step * 7 + step));
-    let mut text: String = below.map(|at| format!("import \"m{at}\" as m{at};\n")).collect();
-    text += &format!("// edition {edition}\n");
-    for function in 0..5 {
-        text += &format!(
-            "fn step_{function}(x, y) {{
-    let sum = 0;
-    let at = 1;
-    while at < x % 100 {{
-        sum += at * y;
-        at += 5;
-    }}
-    sum + {at}
-}}\n"
-        );
-    }
-    text + "fn run(x) { step_0(x, 1) + step_1(x, 2) + step_4(x, 3) }\nfn twice(x) { x * 2 }\n"
-}
-
-fn main_text() -> String {
-    (0..ALL).map(|at| format!("import \"m{at}\" as m{at};\n")).collect()
+    format!("// edition {edition}\n{}", text::module(at, below))
 }
 
 struct App {
@@ -51,13 +34,13 @@ impl App {
         let builder = Engine::builder(clock.clone()).backend(RhaiBackend::builder().build());
         let engine = builder.sources(sources.clone()).entry("main").build();
         let app = Self { clock, sources, engine };
-        app.sources.put("main", "rhai", "rhai", main_text());
+        app.sources.put("main", "rhai", "rhai", text::imports(0..ALL));
         (0..ALL).for_each(|at| app.edit(at, 0));
         app
     }
 
     fn edit(&self, at: usize, edition: usize) {
-        self.sources.put(&format!("m{at}"), "rhai", "rhai", text(at, edition));
+        self.sources.put(&format!("m{at}"), "rhai", "rhai", module(at, edition));
     }
 
     fn reload(&self, options: ReloadOptions) {
@@ -69,13 +52,13 @@ fn all(criterion: &mut Criterion) {
     let folder = std::env::temp_dir().join(format!("graceful-rhai-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     for at in 0..ALL {
-        std::fs::write(folder.join(format!("m{at}.rhai")), text(at, 0)).expect("a file");
+        std::fs::write(folder.join(format!("m{at}.rhai")), module(at, 0)).expect("a file");
     }
     let mut group = criterion.benchmark_group(format!("{ALL} modules"));
     group.sample_size(10);
     group.bench_function("floor: the texts compiled by Rhai", |bench| {
         let engine = rhai::Engine::new();
-        let texts: Vec<_> = (0..ALL).map(|at| text(at, 0)).collect();
+        let texts: Vec<_> = (0..ALL).map(|at| module(at, 0)).collect();
         bench.iter(|| texts.iter().for_each(|text| drop(engine.compile(text).expect("it parses"))));
     });
     group.bench_function("naive: Rhai's file resolver", |bench| {
@@ -83,7 +66,7 @@ fn all(criterion: &mut Criterion) {
             let mut engine = rhai::Engine::new();
             engine.set_module_resolver(FileModuleResolver::new_with_path(&folder));
             engine.set_max_modules(ALL * ALL);
-            let main = engine.compile(main_text()).expect("it parses");
+            let main = engine.compile(text::imports(0..ALL)).expect("it parses");
             engine.run_ast_with_scope(&mut Scope::new(), &main).expect("it runs");
         });
     });
@@ -124,7 +107,7 @@ fn calls(criterion: &mut Criterion) {
     app.reload(ReloadOptions::default());
     let handle = app.engine.handle("m0", "twice");
     let bare = rhai::Engine::new();
-    let tree = bare.compile(text(0, 0)).expect("it parses");
+    let tree = bare.compile(module(0, 0)).expect("it parses");
     let mut group = criterion.benchmark_group("a call that doubles a number");
     group.bench_function("Rhai's call_fn", |bench| {
         bench.iter(|| bare.call_fn::<i64>(&mut Scope::new(), &tree, "twice", (black_box(21_i64),)).unwrap());
