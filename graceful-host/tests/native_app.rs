@@ -14,6 +14,7 @@ use graceful_core::{
 };
 use graceful_host::wire::ReloadRequest;
 use graceful_host::{Cause, Host, HostError, Signals};
+use http_body_util::BodyExt;
 
 const MANIFEST: &str = "name = 'native'\nentry = ['site']\n";
 
@@ -65,7 +66,22 @@ async fn requests_reach_their_route_and_answers_their_client() {
     assert_eq!(client.send("GET", "/echo/tea", "").await.unwrap().headers()["allow"], "POST");
     let (status, body) = client.get("/fail").await.unwrap();
     assert!(status == 500 && body.contains("GR0302") && !body.contains("secret"), "{status} {body}");
-    assert_eq!(client.send("POST", "/echo/a", &"x".repeat(2 << 20)).await.unwrap().status(), 413);
+    assert!(running.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_nobody_reads_does_not_take_the_answer_with_it() {
+    let dir = AppDir::new(&[("graceful.toml", MANIFEST)]);
+    let running = dir.start(dir.options().native("site", &["events"], site(1))).await;
+    let large = "x".repeat(8 << 20);
+    for _ in 0..20 {
+        for (path, status) in [("/echo/a", 413), ("/nowhere", 404), ("/version", 405)] {
+            let mut client = Client::connect(&running).await;
+            let response = client.send("POST", path, &large).await.unwrap();
+            assert_eq!(response.status(), status);
+            assert!(!response.into_body().collect().await.unwrap().to_bytes().is_empty());
+        }
+    }
     assert!(running.stop().await);
 }
 

@@ -39,7 +39,7 @@ pub(crate) use socket::AdminSocket;
 use crate::apart::apart;
 use crate::host::Host;
 use crate::http::answer::{Body, failure, json_answer};
-use crate::http::read;
+use crate::http::body;
 use crate::http::serve::serve;
 use crate::http::stream::{self, event_text};
 use crate::metrics;
@@ -65,7 +65,8 @@ fn last(uri: &hyper::Uri) -> usize {
 
 /// What a request says; no body says nothing.
 async fn said<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Box<Response<Body>>> {
-    let body = read(request.into_body(), LARGEST).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, &parts.headers, LARGEST).await?;
     let text = if body.is_empty() { b"{}" } else { &body[..] };
     serde_json::from_slice(text).map_err(|error| bad("GR0400", &error.to_string()))
 }

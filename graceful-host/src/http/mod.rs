@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use graceful_core::{CallError, Engine, Value};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) mod answer;
+pub(crate) mod body;
 mod request;
 pub(crate) mod route;
 mod routes;
@@ -46,10 +46,10 @@ impl Site {
         let matcher = self.routes.current(self.engine.world());
         let (key, values) = match matcher.find(parts.method.as_str(), parts.uri.path()) {
             Match::Found { key, values } => (key, values),
-            Match::Method { allowed } => return not_allowed(&allowed),
-            Match::Nothing => return self.nothing(),
+            Match::Method { allowed } => return body::unread(body, &parts.headers, not_allowed(&allowed)),
+            Match::Nothing => return body::unread(body, &parts.headers, self.nothing()),
         };
-        let body = match read(body, self.body_limit).await {
+        let body = match body::read(body, &parts.headers, self.body_limit).await {
             Ok(body) => body,
             Err(response) => return *response,
         };
@@ -112,20 +112,4 @@ fn not_allowed(allowed: &[String]) -> Response<Body> {
         response.headers_mut().insert(ALLOW, value);
     }
     response
-}
-
-/// All of a body that has no more than `limit` bytes. One that says that it has more is not read at all.
-pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Box<Response<Body>>> {
-    let too_large = || {
-        let message = format!("the body is larger than {limit} bytes");
-        Box::new(failure(StatusCode::PAYLOAD_TOO_LARGE, "GR0413", &message))
-    };
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
-    }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Box::new(failure(StatusCode::BAD_REQUEST, "GR0400", &error.to_string()))),
-    }
 }
