@@ -3,6 +3,7 @@
 
 pub mod http;
 pub mod kill;
+pub mod spread;
 pub mod storm;
 pub mod subjects;
 pub mod fuzz;

@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) tasks: BTreeMap<u64, Option<BoxFuture<'static, ()>>>,
     pub(super) timers: BTreeMap<(Duration, u64), Waker>,
     pub(super) random: Option<Random>,
+    /// How many wait for a thread that is none of ours.
+    pub(super) waiting: usize,
 }
 
 impl State {
@@ -68,8 +70,12 @@ impl Inner {
         if state.queued.insert(id) {
             state.ready.push(id);
         }
+        let waiting = state.waiting > 0;
         drop(state);
-        self.woken.notify_all();
+        // A call of the system, also where nobody waits; there are hundreds in a history.
+        if waiting {
+            self.woken.notify_all();
+        }
     }
 
     pub(super) fn waker(self: &Arc<Self>, id: u64) -> Waker {
@@ -142,9 +148,11 @@ impl Inner {
 
     /// Waits for a thread that is none of ours, a blocking call perhaps.
     pub(super) fn stranger(&self) -> bool {
-        let state = self.lock();
-        let (_state, waited) =
+        let mut state = self.lock();
+        state.waiting += 1;
+        let (mut state, waited) =
             self.woken.wait_timeout_while(state, STRANGER, |s| s.ready.is_empty()).unwrap();
+        state.waiting -= 1;
         !waited.timed_out()
     }
 }

@@ -184,7 +184,8 @@ pub(super) fn role(at: usize, shape: &RoleShape, tag: &str, range: Range) -> Scr
         ops.push(if shape.wrong == wrong { throw("wrong in a role") } else { ret(true) });
         ops
     };
-    let mut begins = vec![set("on", true)];
+    // Who began last: what a version wrote whose reload failed must not be seen.
+    let mut begins = vec![set("on", true), set("begun", tag)];
     if range.tasks {
         begins.push(spawn_loop([inc("ticks"), sleep(850)]));
     }

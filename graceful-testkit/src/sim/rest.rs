@@ -222,13 +222,7 @@ impl Play<'_> {
     /// What a failed reload must leave as it was; tasks tick meanwhile, and a `rollback` needs a note.
     pub(super) fn digest(&self) -> Vec<String> {
         let digest = self.app.digest();
-        let mut role = false;
-        let lines = digest.lines().filter(|line| {
-            role = if line.starts_with(' ') { role } else { line.starts_with('r') };
-            // What the callbacks of roles write is theirs to undo.
-            !(role && line.starts_with("  state"))
-        });
-        lines.map(|line| without(&without(line, "\"ticks\":"), "\"was\":")).collect()
+        digest.lines().map(|line| without(&without(line, "\"ticks\":"), "\"was\":")).collect()
     }
 
     /// After a shutdown everything was finalized, dependents first, and let go of.
