@@ -184,8 +184,8 @@ pub(super) fn role(at: usize, shape: &RoleShape, tag: &str, range: Range) -> Scr
         ops.push(if shape.wrong == wrong { throw("wrong in a role") } else { ret(true) });
         ops
     };
-    // Who began last: what a version wrote whose reload failed must not be seen.
-    let mut begins = vec![set("on", true), set("begun", tag)];
+    // Who ever began: nobody writes over what a version wrote whose reload failed.
+    let mut begins = vec![set("on", true), set(tag, true)];
     if range.tasks {
         begins.push(spawn_loop([inc("ticks"), sleep(850)]));
     }
