@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use mlua::{Function, Lua, Table};
 
 use crate::run::How;
-use crate::vm::Vm;
+use crate::vm::{Settings, Vm};
 
 /// How much the VM may grow before the collector is woken all the same, in bytes.
 const GROWTH: usize = 64 << 20;
+
+/// LuaJIT goes on by itself once this part of what a top level may take is in use, so that none fails for garbage.
+const ROOM: usize = 4;
 
 /// How much may be left lying by reloads before somebody tidies up, in bytes.
 const LITTER: usize = 4 << 20;
@@ -40,16 +43,24 @@ pub(crate) struct Collector {
 struct Steps {
     step: Function,
     wake: Function,
+    /// LuaJIT's way to rest; elsewhere it is stopped.
+    rest: Option<Function>,
 }
 
 impl Collector {
     pub(crate) fn load(lua: &Lua) -> mlua::Result<Self> {
         let collectgarbage: Option<Function> = lua.globals().raw_get("collectgarbage")?;
-        let steps = match collectgarbage.filter(|_| cfg!(not(feature = "luajit"))) {
+        let steps = match collectgarbage {
             Some(collectgarbage) => {
-                let chunk = lua.load(include_str!("lua/collector.lua")).set_name("=graceful");
-                let made: Table = chunk.call((collectgarbage, lua.create_table()?))?;
-                Some(Steps { step: made.get("step")?, wake: made.get("wake")? })
+                let made: Table = if cfg!(feature = "luajit") {
+                    let chunk = lua.load(include_str!("lua/collector_luajit.lua")).set_name("=graceful");
+                    let ceil: Function = lua.create_function(|_, number: f64| Ok(number.ceil()))?;
+                    chunk.call((collectgarbage, ceil))?
+                } else {
+                    let chunk = lua.load(include_str!("lua/collector.lua")).set_name("=graceful");
+                    chunk.call((collectgarbage, lua.create_table()?))?
+                };
+                Some(Steps { step: made.get("step")?, wake: made.get("wake")?, rest: made.get("rest")? })
             }
             None => None,
         };
@@ -58,9 +69,9 @@ impl Collector {
     }
 
     /// It rests from now on. Called under the VM's lock.
-    pub(crate) fn rest(&self, lua: &Lua) {
+    pub(crate) fn rest(&self, lua: &Lua, settings: &Settings) {
         // LuaJIT has no collection of last resort: with its memory limited its collector has to go on.
-        if cfg!(feature = "luajit") {
+        if cfg!(feature = "luajit") && (settings.memory.is_some() || self.steps.is_none()) {
             return;
         }
         let used = lua.used_memory();
@@ -71,7 +82,13 @@ impl Collector {
             // One reload came after the other, and nobody found the time to tidy up.
             None if used > self.tidy.load(Ordering::Relaxed).max(LITTER) + 2 * GROWTH => {}
             None => {
-                lua.gc_stop();
+                match self.steps.as_ref().and_then(|steps| steps.rest.as_ref()) {
+                    Some(rest) => {
+                        let room = (settings.stage_memory / ROOM).min(GROWTH) >> 10;
+                        let _ = rest.call::<()>(room);
+                    }
+                    None => lua.gc_stop(),
+                }
                 *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(used);
             }
         }
@@ -104,7 +121,7 @@ impl Vm {
     /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM.
     pub(crate) fn tidy_up(self: &Arc<Self>) {
         let collector = &self.collector;
-        if cfg!(feature = "luajit") || !self.is_littered() {
+        if !self.is_littered() {
             return;
         }
         collector.more.store(true, Ordering::Release);
@@ -169,7 +186,7 @@ fn collect_all(vm: &Weak<Vm>) {
     }
 }
 
-#[cfg(all(test, not(feature = "luajit")))]
+#[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 

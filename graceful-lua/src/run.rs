@@ -56,7 +56,7 @@ impl Vm {
             let outer = unlimited.outer.unwrap_or(0);
             let _limited = Memory::limit(&self.lua, self.most(how, outer));
             if how.staging {
-                self.collector.rest(&self.lua);
+                self.collector.rest(&self.lua, &self.settings);
             }
             work()
         })

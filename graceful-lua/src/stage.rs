@@ -52,7 +52,7 @@ impl LuaTxn {
             return Ok(open.clone());
         }
         // First, or making it would be charged with what the collector is behind.
-        self.vm.collector.rest(&self.vm.lua);
+        self.vm.collector.rest(&self.vm.lua, &self.vm.settings);
         let open =
             Open::new(&self.vm, self.cx.clone()).inspect_err(|_| self.vm.collector.wake(&self.vm.lua))?;
         self.vm.set_open(Some(open.clone()));
