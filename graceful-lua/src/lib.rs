@@ -18,6 +18,7 @@ mod interrupt;
 mod grave;
 mod collector;
 mod pauses;
+mod queue;
 mod record;
 mod same;
 mod overlay;

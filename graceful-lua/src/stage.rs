@@ -208,7 +208,9 @@ impl Txn for LuaTxn {
             }
         };
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
+        self.vm.queue.slices(true);
         self.vm.hold_soon(most, drain, || self.vm.paused.during(keep));
+        self.vm.queue.let_in();
     }
 
     fn join(&self, module: &Arc<dyn Module>) {
@@ -242,6 +244,7 @@ impl Txn for LuaTxn {
         };
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
         let claims = vm.hold_at_last(most, drain, || vm.paused.during(&mut make_live));
+        vm.queue.slices(false);
         vm.tidy_up();
         let world = vm.world();
         for (owner, global) in claims {
@@ -257,6 +260,7 @@ impl Txn for LuaTxn {
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return;
         }
+        self.vm.queue.slices(false);
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
         let wake = world.clock.blocking(Box::new(move || {

@@ -20,6 +20,7 @@ use crate::module::LuaModule;
 use crate::overlay::{Open, Overlay};
 use crate::passage;
 use crate::pauses::Paused;
+use crate::queue::Queue;
 use crate::turns::Turns;
 
 /// What the host decides about its VM.
@@ -59,6 +60,7 @@ pub(crate) struct Vm {
     pub(crate) grave: Grave,
     pub(crate) collector: Collector,
     pub(crate) paused: Paused,
+    pub(crate) queue: Queue,
     /// What new top levels changed is in between two of their turns. Only touched under the VM's lock.
     pub(crate) veiled: AtomicBool,
     /// What the VM took after LuaJIT was last made to collect. Only touched under the VM's lock.
@@ -93,6 +95,7 @@ impl Vm {
             grave: Grave::default(),
             collector: Collector::load(&lua)?,
             paused: Paused::default(),
+            queue: Queue::default(),
             veiled: AtomicBool::new(false),
             relieved: AtomicUsize::new(0),
             interrupt: Interrupt::new(&turns),
@@ -156,7 +159,11 @@ impl Vm {
 
     /// Holds the VM's lock, which is reentrant, while `work` runs.
     pub(crate) fn hold<R>(&self, work: impl FnOnce() -> R) -> R {
-        self.lua.exec_raw_lua(|_| work())
+        let waits = self.queue.wait();
+        self.lua.exec_raw_lua(|_| {
+            drop(waits);
+            work()
+        })
     }
 
     /// The Lua side of a record. Called under the VM's lock.
