@@ -1,7 +1,7 @@
 //! How many instructions a few things take, and how many they may: CI counts them, and fails where one takes more.
 //!
 //! ```sh
-//! CARGO_PROFILE_RELEASE_OPT_LEVEL=1 cargo bench --profile release -p graceful-counts
+//! cargo --config .ci/optimised.toml bench --profile dev -p graceful-bench -p graceful-counts --bench instructions
 //! ```
 //!
 //! Needs valgrind, and `gungraun-runner` of the version of `gungraun`. Each figure is what was counted when it was

@@ -257,10 +257,10 @@ impl Txn for LuaTxn {
 
     /// Does not wait for the VM's lock: code that spins may hold it.
     fn rollback(&self) {
+        self.vm.queue.slices(false);
         if self.open.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return;
         }
-        self.vm.queue.slices(false);
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
         let wake = world.clock.blocking(Box::new(move || {

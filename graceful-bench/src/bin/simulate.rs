@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use graceful_bench::{spread, subjects};
+use graceful_bench::{cores::stay_on_one_core, subjects};
 use graceful_testkit::FakeSubject;
 use graceful_testkit::sim::{Simulation, Story};
 
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
     let (seeds, threads) = (args.from..args.from + args.seeds, threads.unwrap_or(1));
     let found = match args.bug {
         Some(_) => simulation.first(seeds, threads).into_iter().collect(),
-        None => spread::run(&simulation, seeds, threads),
+        None => simulation.run_on(seeds, threads, &stay_on_one_core),
     };
     for (at, found) in found.iter().enumerate() {
         match at < IN_FULL && args.bug.is_none() {
