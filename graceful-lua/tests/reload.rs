@@ -205,6 +205,26 @@ fn tx_03_a_memory_blow_up_at_load_is_stopped() {
 }
 
 #[test]
+fn tx_03_a_top_level_may_make_more_garbage_than_it_may_keep() {
+    let garbage = "local kept for i = 1, 2e5 do kept = { i, tostring(i), { i } } end
+        return { get = function() return kept[1] end }";
+    let names: Vec<String> = (0..6).map(|at| format!("m{at}")).collect();
+    let mut texts = vec![("main", "for at = 0, 5 do require('m' .. at) end return require('m5')")];
+    texts.extend(names.iter().map(|name| (name.as_str(), garbage)));
+    let limit = Duration::from_secs(60);
+    let limits = Limits { stage: limit, hook: limit, ..Limits::default() };
+    let app = App::limited(limits, LuaBackend::builder().stage_memory(8 << 20), &texts);
+    // All of them in one reload, one by one with what others left lying about, and all of them again.
+    app.reload().unwrap();
+    for name in &names {
+        app.edit(name, &format!("{garbage} -- again")).unwrap();
+    }
+    let all = ReloadOptions { force: true, ..ReloadOptions::default() };
+    app.clock.block_on(app.engine.reload(all)).unwrap();
+    assert_eq!(app.call("main", "get").to_string().trim_end_matches(".0"), "200000");
+}
+
+#[test]
 fn tx_05_globals_of_new_code_are_seen_at_commit_or_never() {
     let writes = [
         "leak = 'x'",
@@ -321,7 +341,11 @@ fn tx_03_a_long_top_level_lets_calls_in_and_shows_them_nothing() {
 
 #[test]
 fn tx_03_a_long_top_level_ends_as_if_nothing_had_been_in_between() {
-    let app = App::started(&[("main", "return { sum = function() return 0 end }")]);
+    // Long for its slices; a machine that is busy may take much longer.
+    let limits = Limits { stage: Duration::from_secs(60), ..Limits::default() };
+    let texts = [("main", "return { sum = function() return 0 end }")];
+    let app = App::limited(limits, LuaBackend::builder(), &texts);
+    app.reload().unwrap();
     let text = "
         local function slow(n) local sum = 0 for i = 1, n do sum = sum + i % 3 end return sum end
         local inner = coroutine.wrap(function(n) while true do n = coroutine.yield(slow(n)) end end)

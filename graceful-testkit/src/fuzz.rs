@@ -69,8 +69,10 @@ pub struct Fuzzed {
     pub inputs: u64,
     /// How many bytes they had.
     pub bytes: u64,
-    /// How long the slowest one took.
+    /// How long the slowest one took, when it was read again: what else the machine does is not its fault.
     pub slowest: Duration,
+    /// The slowest one.
+    pub slowest_input: Vec<u8>,
     /// Those that made the reader panic, with what it said.
     pub panics: Vec<(Vec<u8>, String)>,
 }
@@ -126,14 +128,17 @@ impl Fuzz {
             };
             fuzzed.inputs += 1;
             fuzzed.bytes += input.len() as u64;
-            let began = Instant::now();
-            watch.begin(began, &input);
-            let read = catch_unwind(AssertUnwindSafe(|| read(&input)));
-            fuzzed.slowest = fuzzed.slowest.max(began.elapsed());
-            if let Err(panic) = read {
-                let said = panic.downcast_ref::<String>().cloned();
-                let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned()));
-                fuzzed.panics.push((input, said.unwrap_or_default()));
+            let (mut took, mut said) = watch.read(&input, &read);
+            if said.is_none() && took > fuzzed.slowest {
+                let again = watch.read(&input, &read);
+                (took, said) = (took.min(again.0), again.1);
+            }
+            if took > fuzzed.slowest {
+                fuzzed.slowest = took;
+                fuzzed.slowest_input.clone_from(&input);
+            }
+            if let Some(said) = said {
+                fuzzed.panics.push((input, said));
             }
         }
         fuzzed
@@ -224,8 +229,17 @@ impl Watch {
         watch
     }
 
-    fn begin(&self, began: Instant, input: &[u8]) {
+    /// Lets `read` read it. How long that took, and what it said if it panicked.
+    fn read(&self, input: &[u8], read: &impl Fn(&[u8])) -> (Duration, Option<String>) {
+        let began = Instant::now();
         *self.current.lock().unwrap() = Some((began, input.to_vec()));
+        let done = catch_unwind(AssertUnwindSafe(|| read(input)));
+        let took = began.elapsed();
+        let said = done.err().map(|panic| {
+            let said = panic.downcast_ref::<String>().cloned();
+            said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap_or_default()
+        });
+        (took, said)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Mutated inputs for everything that reads: manifests, documents, sources, admin requests, versions, routes.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
@@ -21,15 +22,23 @@ struct Args {
     /// Draws the mutations.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Writes the slowest text of each reader into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    keep_slowest: Option<PathBuf>,
 }
 
-fn told(name: &str, began: Instant, fuzzed: &Fuzzed) -> usize {
-    let Fuzzed { inputs, bytes, slowest, panics } = fuzzed;
+fn told(name: &str, began: Instant, fuzzed: &Fuzzed, args: &Args) -> usize {
+    let Fuzzed { inputs, bytes, slowest, slowest_input, panics } = fuzzed;
     let took = began.elapsed().as_secs_f64();
     println!(
-        "{name}: {inputs} inputs, {bytes} bytes, slowest {slowest:.1?}, {} panics, {took:.1} s",
+        "{name}: {inputs} inputs, {bytes} bytes, slowest {slowest:.1?} ({} bytes), {} panics, {took:.1} s",
+        slowest_input.len(),
         panics.len()
     );
+    if let Some(folder) = &args.keep_slowest {
+        std::fs::create_dir_all(folder).expect("the folder can be made");
+        std::fs::write(folder.join(name.replace(' ', "-")), slowest_input).expect("it can be written");
+    }
     if let Some((input, said)) = panics.iter().min_by_key(|(input, _)| input.len()) {
         println!("  {said}: {:?}", String::from_utf8_lossy(input));
     }
@@ -42,12 +51,12 @@ fn main() -> std::process::ExitCode {
     let (mut panics, mut read) = (0, 0);
     for reader in readers().into_iter().filter(|reader| is_wanted(reader.name)) {
         let (name, began) = (reader.name, Instant::now());
-        panics += told(name, began, &reader.run(args.inputs, args.seed));
+        panics += told(name, began, &reader.run(args.inputs, args.seed), &args);
         read += args.inputs;
     }
     if is_wanted("admin socket") && args.requests > 0 {
         let began = Instant::now();
-        panics += told("admin socket", began, &requests::run(args.requests, args.seed));
+        panics += told("admin socket", began, &requests::run(args.requests, args.seed), &args);
         read += args.requests;
     }
     println!("{read} inputs, {panics} panics");

@@ -2,9 +2,17 @@
 
 /// The name in `known` that is closest to `got`, if one is close enough to be what was meant.
 pub(crate) fn nearest<'a>(got: &str, known: &[&'a str]) -> Option<&'a str> {
-    let best = known.iter().map(|name| (distance(got, name), *name)).min()?;
-    let far = (got.chars().count().max(best.1.chars().count()) / 3).max(1);
-    (best.0 <= far).then_some(best.1)
+    let length = got.chars().count();
+    let near = known.iter().filter_map(|name| {
+        let other = name.chars().count();
+        let far = (length.max(other) / 3).max(1);
+        // A name of another length is that far away at least. Nobody compares a key of a megabyte letter by letter.
+        if length.abs_diff(other) > far {
+            return None;
+        }
+        Some((distance(got, name), *name)).filter(|(distance, _)| *distance <= far)
+    });
+    near.min().map(|(_, name)| name)
 }
 
 /// How many letters must be inserted, removed, replaced or swapped with their neighbour.
@@ -28,6 +36,8 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::nearest;
 
     #[test]
@@ -38,5 +48,16 @@ mod tests {
         assert_eq!(nearest("entires", &known), None);
         assert_eq!(nearest("entires", &["entries", "entry"]), Some("entries"));
         assert_eq!(nearest("database", &known), None);
+    }
+
+    #[test]
+    fn a_name_that_is_far_too_long_is_not_compared() {
+        let (long, known) = ("listen".repeat(100_000), ["listen", "entry", "name", "reload"]);
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert_eq!(nearest(&long, &known), None);
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(20), "{took:?} for what takes half a minute letter by letter");
     }
 }
