@@ -126,46 +126,46 @@ pub struct Node {
 /// # Errors
 /// The path of a cycle, its first module repeated at the end.
 pub fn order(nodes: &BTreeMap<Name, Node>) -> Result<Vec<Name>, Vec<Name>> {
-    let mut waiting: BTreeMap<&Name, usize> = BTreeMap::new();
-    let mut unblocks: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
-    let mut ready: BTreeSet<(u64, &Name)> = BTreeSet::new();
-    for (name, node) in nodes {
-        let mut count = 0;
-        for before in node.after.iter().filter(|before| nodes.contains_key(*before)) {
-            unblocks.entry(before).or_default().push(name);
-            count += 1;
-        }
-        if count == 0 {
-            ready.insert((node.rank, name));
-        } else {
-            waiting.insert(name, count);
+    // Names are compared once for each dependency, to find its place; from there on places are, which are in the
+    // order of the names.
+    let names: Vec<&Name> = nodes.keys().collect();
+    let ranks: Vec<u64> = nodes.values().map(|node| node.rank).collect();
+    let mut waits: Vec<usize> = vec![0; names.len()];
+    let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
+    for (at, node) in nodes.values().enumerate() {
+        for before in node.after.iter().filter_map(|before| names.binary_search(&before).ok()) {
+            unblocks[before].push(at);
+            waits[at] += 1;
         }
     }
-    let mut ordered = Vec::with_capacity(nodes.len());
-    while let Some((_, name)) = ready.pop_first() {
-        ordered.push(name.clone());
-        for next in unblocks.remove(name).unwrap_or_default() {
-            let count = waiting.get_mut(next).expect("an unblocked node waits");
-            *count -= 1;
-            if *count == 0 {
-                waiting.remove(next);
-                ready.insert((nodes[next].rank, next));
+    let free = waits.iter().enumerate().filter(|(_, count)| **count == 0);
+    let mut ready: BTreeSet<(u64, usize)> = free.map(|(at, _)| (ranks[at], at)).collect();
+    let mut ordered = Vec::with_capacity(names.len());
+    while let Some((_, at)) = ready.pop_first() {
+        ordered.push(names[at].clone());
+        for &next in &unblocks[at] {
+            waits[next] -= 1;
+            if waits[next] == 0 {
+                ready.insert((ranks[next], next));
             }
         }
     }
-    match waiting.keys().next() {
-        None => Ok(ordered),
-        Some(start) => Err(cycle_from(start, nodes, &waiting)),
+    if ordered.len() == names.len() {
+        return Ok(ordered);
     }
+    let waiting: BTreeSet<&Name> =
+        names.iter().zip(&waits).filter(|(_, count)| **count > 0).map(|(name, _)| *name).collect();
+    let start = waiting.first().expect("what is not in order waits");
+    Err(cycle_from(start, nodes, &waiting))
 }
 
 /// Every waiting node waits for a waiting node, so following one dependency each must close a cycle.
-fn cycle_from(start: &Name, nodes: &BTreeMap<Name, Node>, waiting: &BTreeMap<&Name, usize>) -> Vec<Name> {
+fn cycle_from(start: &Name, nodes: &BTreeMap<Name, Node>, waiting: &BTreeSet<&Name>) -> Vec<Name> {
     let mut path: Vec<Name> = vec![start.clone()];
     let mut at: BTreeMap<Name, usize> = BTreeMap::from([(start.clone(), 0)]);
     loop {
         let last = path.last().expect("the path is never empty");
-        let next = nodes[last].after.iter().find(|before| waiting.contains_key(*before));
+        let next = nodes[last].after.iter().find(|before| waiting.contains(before));
         let next = next.expect("a waiting node waits for a waiting node").clone();
         if let Some(&begin) = at.get(&next) {
             let mut cycle = path.split_off(begin);

@@ -95,8 +95,9 @@ impl<'a> Draft<'a> {
                 return Ok(());
             }
             while let Some(name) = self.queue.pop_front() {
-                let requires = self.loads[&name].compiled.requires.clone();
-                for require in requires {
+                let requires = self.loads[&name].compiled.requires.iter();
+                let unknown = requires.filter(|require| !self.is_loaded(&require.name));
+                for require in unknown.cloned().collect::<Vec<_>>() {
                     self.require(&require.name, &name, Some(require.place), require.deferred)?;
                 }
             }

@@ -11,6 +11,10 @@ use crate::source::Name;
 impl Draft<'_> {
     /// Gives new modules their place: the order in which the requires would first reach their end.
     pub(super) fn rank_new(&mut self) {
+        // Where nothing is new, all have their places.
+        if self.loads.values().all(|load| load.rank != u64::MAX) {
+            return;
+        }
         let mut roots: VecDeque<Name> = self.inputs.entries.iter().cloned().collect();
         let mut rest: Vec<(u64, Name)> =
             self.loads.iter().map(|(name, load)| (load.rank, name.clone())).collect();
