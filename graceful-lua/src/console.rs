@@ -15,6 +15,7 @@ use crate::import::load;
 use crate::record::{CONSOLE, Record};
 use crate::run::{How, Run, Watched};
 use crate::vm::Vm;
+use crate::waits::Waiting;
 use crate::{builtin, import, show};
 
 /// Which modules the lines so far have asked for: what a line gets from them may be called by a later one.
@@ -120,7 +121,7 @@ impl Session {
         let this = self.clone();
         let require = lua.create_async_function(move |lua, name: String| {
             let this = this.clone();
-            async move { this.require(&lua, &name.into()).await }
+            Waiting::new(async move { this.require(&lua, &name.into()).await })
         })?;
         let this = self.clone();
         let is_module = lua.create_function(move |_, path: String| Ok(this.is_module(&path)))?;

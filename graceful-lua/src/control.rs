@@ -15,6 +15,7 @@ use mlua::{Error, Function, IntoLuaMulti, Lua, MultiValue, Table, UserData, User
 use crate::caller::{Ties, defer, running_kind};
 use crate::ground::coroutine;
 use crate::vm::Vm;
+use crate::waits::Waiting;
 
 type Answer = Result<Report, ReloadError>;
 
@@ -37,7 +38,7 @@ pub(crate) fn functions(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Table> {
     let reach = ties.clone();
     let reload = lua.create_async_function(move |lua, asked: UserDataRef<Asked>| {
         let (reach, options) = (reach.clone(), asked.0.clone());
-        async move { answered(&lua, reload(&reach, options).await?) }
+        Waiting::new(async move { answered(&lua, reload(&reach, options).await?) })
     })?;
     let reach = ties.clone();
     let queue =
@@ -45,13 +46,13 @@ pub(crate) fn functions(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Table> {
     let reach = ties.clone();
     let plan = lua.create_async_function(move |lua, asked: UserDataRef<Asked>| {
         let (vm, options) = (reach.vm(), asked.0.clone());
-        async move {
+        Waiting::new(async move {
             let control = vm?.control().ok_or_else(stopped)?;
             match control.plan(options).await {
                 Ok(plan) => shape::plan(&lua, &plan)?.into_lua_multi(&lua),
                 Err(error) => (Value::Nil, shape::failure(&lua, &error)?).into_lua_multi(&lua),
             }
-        }
+        })
     })?;
     let reading = lua.create_function(|_, given: Value| Ok(Asked(options::reload(&given)?)))?;
     let removing = lua.create_function(|_, (name, given): (Value, Value)| removing(&name, &given))?;

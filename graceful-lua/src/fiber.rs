@@ -16,6 +16,7 @@ use mlua::{
 
 use crate::caller::{Caller, Ties, defer, running_kind};
 use crate::value::to_lua;
+use crate::waits::Waiting;
 pub(crate) use cond::Cond;
 use drive::Drive;
 use task::{End, Task};
@@ -77,8 +78,9 @@ fn waiting(lua: &Lua, ties: &Ties, into: &Table) -> mlua::Result<()> {
         give_way().await;
         Ok(())
     })?;
-    let join =
-        lua.create_async_function(|lua, fiber: UserDataRef<Fiber>| async move { join(&lua, &fiber).await })?;
+    let join = lua.create_async_function(|lua, fiber: UserDataRef<Fiber>| {
+        Waiting::new(async move { join(&lua, &fiber).await })
+    })?;
     into.raw_set("sleep", sleep)?;
     into.raw_set("yield", give_way)?;
     into.raw_set("join", join)?;
@@ -229,7 +231,8 @@ impl UserData for Fiber {
             fiber.0.set_joinable(joinable);
             Ok(())
         });
-        methods.add_async_method("join", |lua, fiber, ()| async move { join(&lua, &fiber).await });
+        methods
+            .add_async_method("join", |lua, fiber, ()| Waiting::new(async move { join(&lua, &fiber).await }));
         methods.add_meta_method(MetaMethod::ToString, |_, fiber, ()| Ok(format!("fiber: {}", fiber.0.id())));
         methods.add_meta_method(MetaMethod::Eq, |_, fiber, other: UserDataRef<Fiber>| {
             Ok(fiber.0.id() == other.0.id())

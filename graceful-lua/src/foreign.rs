@@ -7,6 +7,7 @@ use mlua::{Function, LightUserData, Lua, MultiValue, Table, UserData, UserDataRe
 
 use crate::value::{from_lua, to_lua};
 use crate::vm::Vm;
+use crate::waits::Waiting;
 
 /// The tables there are.
 pub(crate) struct Foreign {
@@ -69,12 +70,12 @@ fn export(lua: &Lua, isyieldable: Function) -> mlua::Result<Function> {
     type Args = (UserDataRef<Callee>, String, MultiValue);
     let call = lua.create_async_function(|lua, (callee, name, args): Args| {
         let taken = callee.take(args);
-        async move {
+        Waiting::new(async move {
             let (world, instance, args) = taken?;
             let value =
                 dispatch::call(&world, &instance, &name, args).await.map_err(mlua::Error::external)?;
             to_lua(&lua, &value)
-        }
+        })
     })?;
     let call_blocking = lua.create_function(|lua, (callee, name, args): Args| {
         let (world, instance, args) = callee.take(args)?;

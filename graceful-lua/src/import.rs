@@ -12,6 +12,7 @@ use crate::ground::coroutine;
 use crate::passage;
 use crate::record::{Identity, Record};
 use crate::vm::Vm;
+use crate::waits::Waiting;
 
 const SETTLED: u8 = 1;
 const PINNED: u8 = 2;
@@ -37,7 +38,7 @@ impl Imports {
         })?;
         let wait = lua.create_async_function(|lua, (record, name): (UserDataRef<Identity>, String)| {
             let (record, place) = (record.0.clone(), place(&lua));
-            async move { wait(&lua, &record, &name.into(), place).await }
+            Waiting::new(async move { wait(&lua, &record, &name.into(), place).await })
         })?;
         let chunk = lua.load(include_str!("lua/require.lua")).set_name("=graceful");
         let make = chunk.call((resolve, wait, &isyieldable, passage::knows(lua)?, turn))?;

@@ -22,6 +22,7 @@ mod queue;
 mod record;
 mod same;
 mod overlay;
+mod waits;
 mod run;
 mod checkpoint;
 mod state;

@@ -13,6 +13,7 @@ use crate::ground::coroutine;
 use crate::import::place;
 use crate::record::Record;
 use crate::value::{from_lua, to_lua};
+use crate::waits::Waiting;
 
 /// The name in Lua's registry of what makes the table for a module.
 const OPEN: &str = "graceful.roles";
@@ -56,14 +57,14 @@ fn opening(lua: &Lua) -> mlua::Result<mlua::Function> {
     })?;
     let wait = lua.create_async_function(|lua, pending: UserDataRef<Pending>| {
         let work = pending.take();
-        async move {
+        Waiting::new(async move {
             let work = work?;
             let told = {
                 let _parked = Parked::caller();
                 work.await
             };
             answered(&lua, told)
-        }
+        })
     })?;
     let queue = lua.create_function(|lua, pending: UserDataRef<Pending>| {
         let work = pending.take()?;

@@ -14,6 +14,7 @@ use mlua::Lua;
 use crate::interrupt::Late;
 use crate::overlay::Veil;
 use crate::vm::Vm;
+use crate::waits::Waits;
 
 /// How a piece of Lua runs.
 #[derive(Clone, Default)]
@@ -124,6 +125,7 @@ pub(crate) struct Run<M, F> {
     interrupted: Option<Instant>,
     make: Option<M>,
     inner: Option<Pin<Box<F>>>,
+    waits: Waits,
 }
 
 /// It ran longer than it may.
@@ -153,8 +155,8 @@ impl<M, F> Unpin for Run<M, F> {}
 
 impl<M: FnOnce() -> F, F: Future> Run<M, F> {
     pub(crate) fn new(vm: &Arc<Vm>, how: How, make: M) -> Self {
-        let (spent, interrupted, inner) = Default::default();
-        Self { vm: vm.clone(), how, spent, interrupted, make: Some(make), inner }
+        let (spent, interrupted, inner, waits) = Default::default();
+        Self { vm: vm.clone(), how, spent, interrupted, make: Some(make), inner, waits }
     }
 }
 
@@ -163,16 +165,17 @@ impl<M: FnOnce() -> F, T, F: Future<Output = T>> Future for Run<M, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (vm, inner, make) = (&this.vm, &mut this.inner, &mut this.make);
+        let (vm, inner, make, waits) = (&this.vm, &mut this.inner, &mut this.make, &mut this.waits);
         // A coroutine inherits the deadline that is armed when it is made; what is over is dropped in the same
         // turn.
         let mut turn = || {
             if let Some(make) = make.take() {
                 *inner = Some(Box::pin(make()));
             }
-            let polled = inner.as_mut().expect("polled after it was done").as_mut().poll(cx);
+            let polled = waits.during(|| inner.as_mut().expect("polled after it was done").as_mut().poll(cx));
             if polled.is_ready() {
                 *inner = None;
+                waits.let_go();
                 vm.relieve();
             }
             polled
@@ -204,7 +207,10 @@ impl<M, F> Drop for Run<M, F> {
     fn drop(&mut self) {
         if let Some(inner) = self.inner.take() {
             let left = self.how.budget.map(|budget| budget.saturating_sub(self.spent));
-            self.vm.turn(&self.how, left, || drop(inner));
+            self.vm.turn(&self.how, left, || {
+                drop(inner);
+                self.waits.let_go();
+            });
             self.vm.relieve();
             if left.is_some() {
                 let _ = self.vm.interrupt.late();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use graceful_core::error::ScriptErrorKind;
 use graceful_core::failure::ReloadErrorKind;
 use graceful_core::{
-    CallError, DrainPolicy, Engine, Event, EventKind, Limits, Native, Observer, Outcome, ReloadError,
+    CallError, DrainPolicy, Engine, Event, EventKind, Lease, Limits, Native, Observer, Outcome, ReloadError,
     ReloadOptions, Report, Value,
 };
 use graceful_lua::{LuaBackend, LuaBackendBuilder, LuaFunction, mlua};
@@ -765,6 +765,37 @@ fn call_04_a_cancelled_call_that_spins_is_stopped() {
         let ended = call.join().unwrap();
         assert!(matches!(ended, Err(CallError::Cancelled { .. })), "{spin}: {ended:?}");
         assert_eq!(app.call("main", "n"), int(2));
+    }
+}
+
+/// A call that is cancelled in the turn in which it begins to wait, and that the watch stops before it waits.
+#[test]
+fn call_04_a_call_that_is_cancelled_as_it_begins_to_wait_lets_go_of_what_it_waits_for() {
+    let held = Arc::new(());
+    let given = held.clone();
+    let lua = "local wait = require('slow').wait
+        return { go = function() pcall(wait) return 1 end, wrapped = function() coroutine.wrap(wait)() end }";
+    let app = App::new(&[("main", lua)]);
+    app.engine.natives().set("slow", &[], move |_| {
+        let given = given.clone();
+        Ok(Native::plain().async_function("wait", move |_| {
+            let held = given.clone();
+            async move {
+                Lease::current().unwrap().cancel();
+                std::thread::sleep(Duration::from_millis(70));
+                std::future::pending::<()>().await;
+                drop(held);
+                Ok(Value::Null)
+            }
+        }))
+    });
+    app.reload().unwrap();
+    for function in ["go", "wrapped"] {
+        let before = Arc::strong_count(&held);
+        let ended = app.try_call("main", function);
+        assert!(matches!(ended, Err(CallError::Cancelled { .. })), "{function}: {ended:?}");
+        assert_eq!(Arc::strong_count(&held), before, "{function}");
+        assert!(app.engine.status().modules.iter().all(|module| module.in_flight == 0), "{function}");
     }
 }
 

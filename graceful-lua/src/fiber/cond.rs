@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use mlua::{AnyUserData, Error, Lua, UserData, UserDataMethods};
 
 use crate::caller::{Ties, defer};
+use crate::waits::Waiting;
 
 /// What fibers wait at. Holds nothing that a rollback would have to put back.
 pub(crate) struct Cond {
@@ -43,7 +44,7 @@ impl UserData for Cond {
         methods.add_async_method("wait", |_, cond, seconds: Option<f64>| {
             // Listens from now on, under the VM's lock: whoever runs next may signal.
             let (listener, limit, world) = (cond.event.listen(), limit(seconds), cond.ties.world());
-            async move {
+            Waiting::new(async move {
                 let Some(limit) = limit? else {
                     listener.await;
                     return Ok(true);
@@ -52,7 +53,7 @@ impl UserData for Cond {
                     Either::Left(_) => Ok(true),
                     Either::Right(_) => Ok(false),
                 }
-            }
+            })
         });
         // In a reload they wait for the commit: until then nothing that live code could look at is there.
         methods.add_method("signal", |_, cond, ()| {

@@ -16,6 +16,7 @@ use crate::error::guard;
 use crate::run::{How, Watched};
 use crate::value::from_lua;
 use crate::vm::Vm;
+use crate::waits::Waits;
 
 type Ended<T> = std::thread::Result<mlua::Result<T>>;
 
@@ -25,6 +26,7 @@ pub(super) struct Drive {
     task: Arc<Task>,
     vm: Weak<Vm>,
     body: Option<BoxFuture<'static, Ended<MultiValue>>>,
+    waits: Waits,
     thaw: Option<EventListener>,
 }
 
@@ -40,7 +42,8 @@ impl Drive {
     pub(super) fn new(vm: &Arc<Vm>, owner: &Name, f: Function, args: MultiValue) -> mlua::Result<Self> {
         let call = guard(&vm.lua)?.call_async::<MultiValue>((f, args));
         let body = AssertUnwindSafe(call).catch_unwind().boxed();
-        Ok(Self { task: Task::new(vm, owner), vm: Arc::downgrade(vm), body: Some(body), thaw: None })
+        let (waits, thaw) = Default::default();
+        Ok(Self { task: Task::new(vm, owner), vm: Arc::downgrade(vm), body: Some(body), waits, thaw })
     }
 
     pub(super) fn task(&self) -> &Arc<Task> {
@@ -70,13 +73,13 @@ impl Drive {
 
     fn poll_body(&mut self, vm: &Arc<Vm>, cx: &mut Context<'_>) -> Turn {
         let Some(body) = self.body.as_mut().filter(|_| !self.task.is_cancelled()) else {
-            self.body = None;
+            self.let_go();
             vm.relieve();
             return Turn::Cancelled;
         };
-        let polled = Pin::new(&mut Watched::new(vm, body)).poll(cx);
+        let polled = self.waits.during(|| Pin::new(&mut Watched::new(vm, body)).poll(cx));
         let Poll::Ready(result) = polled else { return Turn::Pending };
-        self.body = None;
+        self.let_go();
         vm.relieve();
         let plain = |values: MultiValue| values.iter().map_while(|value| from_lua(value).ok()).collect();
         Turn::Ended(result.map(|result| result.map(plain)))
@@ -138,9 +141,14 @@ impl Future for Drive {
 impl Drive {
     /// Runs what the task left to be closed.
     fn close(&mut self, vm: &Arc<Vm>) {
-        if let Some(body) = self.body.take() {
-            vm.turn(&How::default(), None, || drop(body));
+        if self.body.is_some() {
+            vm.turn(&How::default(), None, || self.let_go());
         }
+    }
+
+    fn let_go(&mut self) {
+        self.body = None;
+        self.waits.let_go();
     }
 }
 

@@ -256,3 +256,23 @@ fn coroutines_of_the_script_may_wait() {
     assert_eq!(bench.call("fails").unwrap(), list([false.into(), "late".into(), "dead".into()]));
     assert_eq!(bench.call("throws").unwrap_err().to_string(), "app.lua:19: out");
 }
+
+#[test]
+fn a_signal_is_not_lost_on_a_cancelled_fiber_that_waited_in_a_coroutine_of_its_own() {
+    let bench = Bench::app(
+        "local fiber = require 'fiber'
+        local cond = fiber.cond()
+        return { go = function()
+            local gone = fiber.new(function() coroutine.wrap(function() cond:wait() end)() end)
+            fiber.sleep(1)
+            fiber.new(function() cond:wait() state.woken = true end)
+            fiber.sleep(1)
+            gone:cancel()
+            fiber.sleep(1)
+            cond:signal()
+            fiber.sleep(1)
+            return state.woken
+        end }",
+    );
+    assert_eq!(bench.call("go").unwrap(), true.into());
+}
