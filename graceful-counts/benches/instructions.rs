@@ -119,26 +119,26 @@ fn leaf<S: Subject>(modules: usize) -> App {
 }
 
 #[library_benchmark]
-#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(4_111_000))]
-#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(4_260_000))]
-#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(10_841_000))]
-#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(5_964_000))]
+#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(3_288_000))]
+#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(3_705_000))]
+#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(9_684_000))]
+#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(5_135_000))]
 fn reload(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it reloads");
     app
 }
 
 #[library_benchmark]
-#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(35_994_000))]
+#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(32_861_000))]
 fn plan(app: App) -> App {
     black_box(app.clock.block_on(app.engine.plan(app.options.clone()))).expect("it can be planned");
     app
 }
 
 #[library_benchmark]
-#[bench::fake(args = (1), setup = all::<FakeSubject>, config = counted(482_000))]
-#[bench::lua(args = (1), setup = all::<SteadyLua>, config = counted(1_066_000))]
-#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_486_000))]
+#[bench::fake(args = (1), setup = all::<FakeSubject>, config = counted(385_000))]
+#[bench::lua(args = (1), setup = all::<SteadyLua>, config = counted(897_000))]
+#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_122_000))]
 fn calls(app: App) -> App {
     for _ in 0..CALLS {
         black_box(app.handle.call_blocking(Vec::new())).expect("it is there");

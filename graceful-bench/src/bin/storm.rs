@@ -47,8 +47,16 @@ enum Backend {
     Mixed,
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
+/// Of each thread, in bytes of address space, as in the `graceful` command: with less, each call of Rhai takes a stack.
+const STACK: usize = 32 << 20;
+
+fn main() -> ExitCode {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).thread_stack_size(STACK).enable_all().build();
+    runtime.expect("a runtime").block_on(storm())
+}
+
+async fn storm() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = Settings {
         reloads: arguments.reloads,
