@@ -188,7 +188,7 @@ impl Draft<'_> {
 /// name was not constant and which the live version has been seen to run.
 pub(crate) fn next_edges(load: &Load) -> Edges {
     let mut edges: Edges = Edges::new();
-    for require in &load.compiled.requires {
+    for require in load.compiled.requires.iter() {
         let edge = Edge { place: Some(require.place.clone()), deferred: require.deferred, dynamic: false };
         let known = edges.entry(require.name.clone()).or_insert(edge);
         known.deferred &= require.deferred;

@@ -1,10 +1,13 @@
 //! Who requires whom: order, affected set, cycle path. Pure; knows names only.
 
+mod order;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::error::Place;
 use crate::planted::{Bug, is_planted};
 use crate::source::Name;
+pub use order::Order;
 
 /// One require of a module: where it stands, and whether it runs while the module loads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,98 +115,9 @@ impl Graph {
     }
 }
 
-/// A module to be put in order: its rank among equals and what must come before it.
-#[derive(Clone, Debug, Default)]
-pub struct Node {
-    /// The order of the initial requires; the smaller goes first where dependencies leave a choice.
-    pub rank: u64,
-    /// The modules that go first. Names that are not in the set are ignored.
-    pub after: BTreeSet<Name>,
-}
-
-/// Puts `nodes` in order, dependencies first, ties by rank. Without recursion, so depth costs no stack.
-///
-/// # Errors
-/// The path of a cycle, its first module repeated at the end.
-pub fn order(nodes: &BTreeMap<Name, Node>) -> Result<Vec<Name>, Vec<Name>> {
-    // Names are compared once for each dependency, to find its place; from there on places are, which are in the
-    // order of the names.
-    let names: Vec<&Name> = nodes.keys().collect();
-    let ranks: Vec<u64> = nodes.values().map(|node| node.rank).collect();
-    let mut waits: Vec<usize> = vec![0; names.len()];
-    let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); names.len()];
-    for (at, node) in nodes.values().enumerate() {
-        for before in node.after.iter().filter_map(|before| names.binary_search(&before).ok()) {
-            unblocks[before].push(at);
-            waits[at] += 1;
-        }
-    }
-    let free = waits.iter().enumerate().filter(|(_, count)| **count == 0);
-    let mut ready: BTreeSet<(u64, usize)> = free.map(|(at, _)| (ranks[at], at)).collect();
-    let mut ordered = Vec::with_capacity(names.len());
-    while let Some((_, at)) = ready.pop_first() {
-        ordered.push(names[at].clone());
-        for &next in &unblocks[at] {
-            waits[next] -= 1;
-            if waits[next] == 0 {
-                ready.insert((ranks[next], next));
-            }
-        }
-    }
-    if ordered.len() == names.len() {
-        return Ok(ordered);
-    }
-    let waiting: BTreeSet<&Name> =
-        names.iter().zip(&waits).filter(|(_, count)| **count > 0).map(|(name, _)| *name).collect();
-    let start = waiting.first().expect("what is not in order waits");
-    Err(cycle_from(start, nodes, &waiting))
-}
-
-/// Every waiting node waits for a waiting node, so following one dependency each must close a cycle.
-fn cycle_from(start: &Name, nodes: &BTreeMap<Name, Node>, waiting: &BTreeSet<&Name>) -> Vec<Name> {
-    let mut path: Vec<Name> = vec![start.clone()];
-    let mut at: BTreeMap<Name, usize> = BTreeMap::from([(start.clone(), 0)]);
-    loop {
-        let last = path.last().expect("the path is never empty");
-        let next = nodes[last].after.iter().find(|before| waiting.contains(before));
-        let next = next.expect("a waiting node waits for a waiting node").clone();
-        if let Some(&begin) = at.get(&next) {
-            let mut cycle = path.split_off(begin);
-            cycle.push(next);
-            return cycle;
-        }
-        at.insert(next.clone(), path.len());
-        path.push(next);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn nodes(edges: &[(&str, &[&str])]) -> BTreeMap<Name, Node> {
-        edges
-            .iter()
-            .enumerate()
-            .map(|(rank, (name, after))| {
-                let after = after.iter().map(|name| Name::from(*name)).collect();
-                (Name::from(*name), Node { rank: rank as u64, after })
-            })
-            .collect()
-    }
-
-    #[test]
-    fn order_is_rank_corrected_by_dependencies() {
-        let ordered =
-            order(&nodes(&[("web", &["db", "log"]), ("log", &[]), ("db", &["log"]), ("z", &[])])).unwrap();
-        assert_eq!(ordered.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["log", "db", "web", "z"]);
-    }
-
-    #[test]
-    fn a_cycle_is_told_with_its_whole_path() {
-        let path = order(&nodes(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])])).unwrap_err();
-        assert_eq!(path.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["b", "c", "b"]);
-    }
 
     #[test]
     fn affected_is_transitive_and_names_the_way() {

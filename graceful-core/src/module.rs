@@ -29,8 +29,8 @@ pub struct Require {
 /// A source that was parsed: what it requires, and whatever its backend made of it.
 #[derive(Clone)]
 pub struct Compiled {
-    /// Its requires, in the order of the text.
-    pub requires: Vec<Require>,
+    /// Its requires, in the order of the text. Shared: whoever plans, stages or runs it has them.
+    pub requires: Arc<[Require]>,
     /// Bytecode, a tree: its backend's own.
     pub artifact: Arc<dyn Any + Send + Sync>,
     /// What it will register with, where the text says that for certain.
@@ -40,7 +40,7 @@ pub struct Compiled {
 impl Compiled {
     /// A source that says nothing for certain of what it will register with.
     pub fn new(requires: Vec<Require>, artifact: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { requires, artifact, declared: None }
+        Self { requires: requires.into(), artifact, declared: None }
     }
 }
 

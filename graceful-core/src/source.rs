@@ -75,6 +75,11 @@ impl Hash {
     pub fn of(text: &[u8]) -> Self {
         Self(*blake3::hash(text).as_bytes())
     }
+
+    /// All of its bytes; shown are the first eight.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Hash {

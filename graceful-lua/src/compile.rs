@@ -69,7 +69,7 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     let mut known: Vec<Name> = requires.iter().map(|require| require.name.clone()).collect();
     known.sort();
     let chunk = Chunk { bytecode, name, requires: known, keeps_its_environment };
-    Ok(Compiled { requires, artifact: Arc::new(chunk), declared })
+    Ok(Compiled { requires: requires.into(), artifact: Arc::new(chunk), declared })
 }
 
 fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {

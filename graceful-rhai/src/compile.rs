@@ -88,7 +88,7 @@ pub(crate) fn compile(engine: &Engine, reading: Reading, source: &Source) -> Res
     let stubs = stubs(engine, &ast, &methods);
     let source = Arc::new(source.clone());
     let program = Program { source, ast, body, exports, methods, stubs, updates, plain, blind };
-    Ok(Compiled { requires, artifact: Arc::new(program), declared })
+    Ok(Compiled { requires: requires.into(), artifact: Arc::new(program), declared })
 }
 
 /// The name of the type of objects, in scripts.

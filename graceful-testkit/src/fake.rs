@@ -68,7 +68,7 @@ impl Backend for FakeBackend {
     fn compile(&self, source: &Source) -> Result<Compiled, ScriptError> {
         let program = text::parse(&String::from_utf8_lossy(&source.text), &source.origin)?;
         let (requires, declared) = (program.all_requires(&source.origin), program.declared(&source.name));
-        Ok(Compiled { requires, artifact: Arc::new(program), declared })
+        Ok(Compiled { requires: requires.into(), artifact: Arc::new(program), declared })
     }
 
     fn begin(&self, cx: TxnCx) -> Box<dyn Txn> {

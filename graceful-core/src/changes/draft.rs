@@ -9,7 +9,7 @@ use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::{self, Node};
+use crate::graph::Order;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Found, Hash, Name};
 
@@ -142,9 +142,11 @@ impl<'a> Draft<'a> {
     /// away, so that a reload that removes nothing costs nothing here.
     pub(super) fn retire(&mut self) -> Result<(), Failure> {
         let lost_edge = |load: &Load| {
-            let Some(live) = &load.live else { return false };
+            // What the same text requires it required before.
+            let live = load.live.as_ref().filter(|live| !Arc::ptr_eq(&live.source, &load.source));
+            let Some(live) = live else { return false };
             let next = next_edges(load);
-            live.edges().keys().any(|to| !next.contains_key(to))
+            live.edges.lock().unwrap().keys().any(|to| !next.contains_key(to))
         };
         let nothing_went = self.leaving.is_empty() && self.wrong.is_empty() && !self.inputs.lost_entry;
         if nothing_went && !self.loads.values().any(lost_edge) {
@@ -180,17 +182,18 @@ impl<'a> Draft<'a> {
 
     pub(super) fn finish(mut self) -> Result<Changes, Failure> {
         self.rank_new();
-        let nodes = self.loads.iter().map(|(name, load)| {
-            let after = load.compiled.requires.iter().filter(|require| !require.deferred);
-            (
-                name.clone(),
-                Node { rank: load.rank, after: after.map(|require| require.name.clone()).collect() },
-            )
-        });
-        let order = graph::order(&nodes.collect()).map_err(|path| Failure::Cycle { path })?;
+        let mut order = Order::of(self.loads.iter().map(|(name, load)| (name, load.rank)));
+        for (place, load) in self.loads.values().enumerate() {
+            let before = load.compiled.requires.iter().filter(|require| !require.deferred);
+            before.for_each(|require| order.after(place, &require.name));
+        }
+        let places = order.places().map_err(|path| Failure::Cycle { path })?;
+        let loads: Vec<(&Name, &Load)> = self.loads.iter().collect();
+        let ordered: Vec<(&Name, &Load)> = places.into_iter().map(|place| loads[place]).collect();
+        let order = ordered.iter().map(|(name, _)| (*name).clone()).collect();
         let plan = Plan {
             base: self.base,
-            steps: self.steps(&order),
+            steps: self.steps(&ordered),
             unload: self.unload_order(),
             fingerprint: self.fingerprint(),
         };
@@ -199,9 +202,8 @@ impl<'a> Draft<'a> {
         Ok(Changes { plan, loads, order, leaving, spare, wrong })
     }
 
-    pub(super) fn steps(&self, order: &[Name]) -> Vec<Step> {
-        let loads = order.iter().map(|name| {
-            let load = &self.loads[name];
+    fn steps(&self, ordered: &[(&Name, &Load)]) -> Vec<Step> {
+        let loads = ordered.iter().map(|(name, load)| {
             let action = if load.live.is_some() { Action::Reload } else { Action::Load };
             let live = load.live.as_ref().and_then(|live| live.version());
             Step::new(name, &load.source.backend, action, &load.reason, live)
@@ -213,14 +215,16 @@ impl<'a> Draft<'a> {
         loads.chain(leaving).collect()
     }
 
-    pub(super) fn fingerprint(&self) -> String {
-        let mut text = format!("{}\n", self.base);
-        for (name, load) in &self.loads {
-            text.push_str(&format!("{name} {}\n", load.source.hash));
-        }
-        for name in self.leaving.keys() {
-            text.push_str(&format!("{name} leaves\n"));
-        }
-        Hash::of(text.as_bytes()).to_string()
+    fn fingerprint(&self) -> String {
+        let mut told = self.base.0.to_le_bytes().to_vec();
+        let mut tell = |name: &Name, what: &[u8]| {
+            told.extend_from_slice(name.as_bytes());
+            // No name has it in it, so nothing reads like something else.
+            told.push(0);
+            told.extend_from_slice(what);
+        };
+        self.loads.iter().for_each(|(name, load)| tell(name, load.source.hash.as_bytes()));
+        self.leaving.keys().for_each(|name| tell(name, b"leaves"));
+        Hash::of(&told).to_string()
     }
 }

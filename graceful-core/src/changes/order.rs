@@ -1,11 +1,11 @@
 //! The order of a plan: the place of new modules, and the order in which old ones go.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::draft::Draft;
 use crate::generation::Instance;
-use crate::graph::{self, Node};
+use crate::graph::Order;
 use crate::source::Name;
 
 impl Draft<'_> {
@@ -69,17 +69,19 @@ impl Draft<'_> {
 
 /// The order in which `live` modules go: dependents first.
 pub(crate) fn unload_order<'a>(live: impl Iterator<Item = &'a Arc<Instance>>) -> Vec<Name> {
-    let nodes = live.map(|instance| {
-        let edges = instance.edges();
-        let after = edges.into_iter().filter(|(_, edge)| !edge.deferred).map(|(name, _)| name).collect();
-        (instance.name.clone(), Node { rank: instance.rank, after })
-    });
-    let nodes: BTreeMap<Name, Node> = nodes.collect();
-    let mut order = graph::order(&nodes).unwrap_or_else(|_| {
-        let mut by_rank: Vec<Name> = nodes.keys().cloned().collect();
-        by_rank.sort_by_key(|name| nodes[name].rank);
+    let mut live: Vec<&Arc<Instance>> = live.collect();
+    live.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut order = Order::of(live.iter().map(|instance| (&instance.name, instance.rank)));
+    for (place, instance) in live.iter().enumerate() {
+        let edges = instance.edges.lock().unwrap();
+        let before = edges.iter().filter(|(_, edge)| !edge.deferred);
+        before.for_each(|(name, _)| order.after(place, name));
+    }
+    let mut places = order.places().unwrap_or_else(|_| {
+        let mut by_rank: Vec<usize> = (0..live.len()).collect();
+        by_rank.sort_by_key(|place| live[*place].rank);
         by_rank
     });
-    order.reverse();
-    order
+    places.reverse();
+    places.into_iter().map(|place| live[place].name.clone()).collect()
 }

@@ -116,7 +116,7 @@ fn chain(from: &Name, to: &Name, changes: &Changes) -> Vec<Name> {
     let mut queue = VecDeque::from([from.clone()]);
     while let Some(name) = queue.pop_front().filter(|name| name != to) {
         let load = changes.loads.get(&name);
-        let requires = load.into_iter().flat_map(|load| &load.compiled.requires);
+        let requires = load.into_iter().flat_map(|load| load.compiled.requires.iter());
         for require in requires.filter(|require| !require.deferred) {
             if require.name != *from && !came.contains_key(&require.name) {
                 came.insert(require.name.clone(), name.clone());
