@@ -56,18 +56,20 @@ impl<'a> Order<'a> {
     /// Whoever waits waits for somebody who waits, so following one dependency each must close a cycle.
     fn cycle(&self, waits: &[usize]) -> Vec<Name> {
         let waiting = |place: usize| waits[place] > 0;
-        let first = (0..waits.len()).find(|place| waiting(*place)).expect("what is not in order waits");
-        let mut path = vec![first];
-        loop {
-            let last = path[path.len() - 1];
-            let before = self.edges.iter().find(|(before, after)| *after == last && waiting(*before));
-            let (next, _) = before.expect("who waits waits for somebody who waits");
-            let begin = path.iter().position(|place| place == next);
-            path.push(*next);
-            if let Some(begin) = begin {
-                return path[begin..].iter().map(|place| self.names[*place].clone()).collect();
-            }
+        let mut before = vec![None; waits.len()];
+        for (first, after) in self.edges.iter().filter(|(first, _)| waiting(*first)) {
+            before[*after].get_or_insert(*first);
         }
+        let mut last = (0..waits.len()).find(|place| waiting(*place)).expect("what is not in order waits");
+        let (mut path, mut at) = (Vec::new(), vec![None; waits.len()]);
+        while at[last].is_none() {
+            at[last] = Some(path.len());
+            path.push(last);
+            last = before[last].expect("who waits waits for somebody who waits");
+        }
+        path.push(last);
+        let begin = at[last].unwrap_or_default();
+        path[begin..].iter().map(|place| self.names[*place].clone()).collect()
     }
 }
 
@@ -107,5 +109,7 @@ mod tests {
     fn a_cycle_is_told_with_its_whole_path() {
         assert_eq!(ordered(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"])]), Err(texts(&["b", "c", "b"])));
         assert_eq!(ordered(&[("a", &["a"])]), Err(texts(&["a", "a"])));
+        let two: &[(&str, &[&str])] = &[("a", &["d", "c"]), ("b", &[]), ("c", &["a", "b"]), ("d", &["b"])];
+        assert_eq!(ordered(two), Err(texts(&["a", "c", "a"])));
     }
 }
