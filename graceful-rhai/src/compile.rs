@@ -288,8 +288,9 @@ mod tests {
     }
 
     fn shown(text: &str) -> Vec<String> {
-        let requires = compiled(text).unwrap().requires.into_iter();
+        let requires = compiled(text).unwrap().requires;
         requires
+            .iter()
             .map(|r| format!("{} {}{}", r.place, r.name, if r.deferred { " deferred" } else { "" }))
             .collect()
     }
