@@ -94,9 +94,11 @@ pub fn parse_on_threads<T: Send + Sync>(sources: &[Source], parse: impl Fn(&Sour
             let _ = slot.set(parse(source));
         }
     };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
+    let worth = (sources.len() / SHARE).min(THREADS);
+    // The system is asked anew each time, in files: one source is not worth that.
+    let cores = if worth > 1 { thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
     thread::scope(|scope| {
-        for _ in 1..cores.min(sources.len() / SHARE) {
+        for _ in 1..cores.min(worth) {
             // Where there is no thread to be had, those that are there do it.
             let _ = thread::Builder::new().name("graceful parse".into()).spawn_scoped(scope, work);
         }

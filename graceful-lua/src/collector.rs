@@ -20,9 +20,11 @@ const ROOM: usize = 4;
 /// How much may be left lying by reloads before somebody tidies up, in bytes.
 const LITTER: usize = 4 << 20;
 
-/// How long tidying up keeps the VM at once, and how long it then lets others have it.
+/// How long tidying up keeps the VM at once, and how long it then lets others have it: less where reloads leave more
+/// behind than it comes to, down to an eighth.
 const STEP: Duration = Duration::from_micros(150);
 const PAUSE: Duration = Duration::from_millis(2);
+const HURRY: usize = 4 * LITTER;
 
 /// How long it waits before it begins: until then the old code has been let go of.
 const DELAY: Duration = Duration::from_millis(20);
@@ -137,7 +139,18 @@ impl Vm {
 
     fn is_littered(&self) -> bool {
         let tidy = self.collector.tidy.load(Ordering::Relaxed);
-        self.lua.used_memory().saturating_sub(tidy) > LITTER.max(tidy / 4)
+        self.litter() > LITTER.max(tidy / 4)
+    }
+
+    /// How much more is in use than when all of the VM had last been gone through, in bytes.
+    fn litter(&self) -> usize {
+        self.lua.used_memory().saturating_sub(self.collector.tidy.load(Ordering::Relaxed))
+    }
+
+    /// How long the VM is left to others before the next step.
+    fn pause(&self) -> Duration {
+        let behind = self.litter() / HURRY;
+        PAUSE / u32::try_from(behind.clamp(1, 8)).unwrap_or(1)
     }
 
     /// Goes on with a cycle of the collector for a moment. Whether it came to its end with nothing left to drop;
@@ -158,11 +171,12 @@ impl Vm {
 
 /// Goes through all of the VM, and once more if what was dropped while the first cycle was under way is still there.
 fn collect_all(vm: &Weak<Vm>) {
-    let mut cycles = 0;
+    let (mut cycles, mut pause) = (0, PAUSE);
     thread::sleep(DELAY);
     loop {
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
         let Some(vm) = vm.upgrade() else { return };
+        pause = vm.pause();
         let collector = &vm.collector;
         if collector.rests() {
             continue;

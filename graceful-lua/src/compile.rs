@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use graceful_core::{Compiled, Name, ScriptError, Source};
+use memchr::memmem;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib};
 
@@ -30,18 +32,26 @@ pub(crate) struct Given {
     pub(crate) soft: BTreeSet<String>,
 }
 
-/// VMs that only parse; each is used by one thread at a time.
-struct Scratch(Mutex<Vec<Lua>>);
+/// VMs that only parse, each with the thread that had it last: it gets it again, or two that parse side by side would
+/// free what the other one's pool of memory is locked for.
+struct Scratch(Mutex<Vec<(ThreadId, Lua)>>);
 
 impl Scratch {
     fn with<R>(&self, work: impl FnOnce(&Lua) -> R) -> R {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let lua = spare.unwrap_or_else(|| {
+        let me = thread::current().id();
+        let lua = self.spare(me).unwrap_or_else(|| {
             Lua::new_with(StdLib::NONE, LuaOptions::default()).expect("a VM without libraries is safe")
         });
         let done = work(&lua);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lua);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((me, lua));
         done
+    }
+
+    fn spare(&self, me: ThreadId) -> Option<Lua> {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = spare.iter().position(|(last, _)| *last == me);
+        let at = mine.or_else(|| spare.len().checked_sub(1))?;
+        Some(spare.swap_remove(at).1)
     }
 }
 
@@ -60,10 +70,7 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     requires.retain(|require| !given.fixed.contains(require.name.as_str()));
     // That there is none fails no plan; if there is one it is loaded, and comes first when it is asked for.
     requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
-    let says = |word: &[u8]| {
-        let mut starts = text.windows(word.len()).filter(|part| part[0] == word[0]);
-        starts.any(|part| part == word)
-    };
+    let says = |word| memmem::find(&text, word).is_some();
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
     let name = CString::new(name).unwrap_or_default();
     let mut known: Vec<Name> = requires.iter().map(|require| require.name.clone()).collect();

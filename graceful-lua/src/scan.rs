@@ -3,10 +3,12 @@
 use graceful_core::{Declared, Place, Require};
 
 use self::declared::Taken;
-use self::lexer::{Lexer, Spot, Token};
+use self::lexer::{Lexer, Token};
+use self::spots::Spots;
 
 mod declared;
 mod lexer;
+mod spots;
 mod strings;
 
 /// Every `require` of `text` with a constant name, in the order of the text, and what is certain to be registered
@@ -17,10 +19,10 @@ pub(crate) fn scan(text: &[u8], origin: &str, name: &str) -> (Vec<Require>, Opti
         reader.read();
     }
     let declared = reader.declared(name);
-    let found = reader.found.into_iter().map(|(name, spot, deferred)| Require {
-        name: name.into(),
-        place: Place::new(origin, spot.line, spot.column),
-        deferred,
+    let mut spots = Spots::new(text);
+    let found = reader.found.into_iter().map(|(name, at, deferred)| {
+        let (line, column) = spots.of(at);
+        Require { name: name.into(), place: Place::new(origin, line, column), deferred }
     });
     (found.collect(), declared)
 }
@@ -53,14 +55,16 @@ enum Expect {
 struct Reader<'a> {
     lexer: Lexer<'a>,
     token: Token<'a>,
-    spot: Spot,
+    /// Where `token` begins, in bytes.
+    at: usize,
     expect: Expect,
     frames: Vec<Frame>,
     functions: usize,
     shadows: usize,
-    found: Vec<(String, Spot, bool)>,
-    /// The last tokens that were taken, the newest first.
+    found: Vec<(String, usize, bool)>,
+    /// The last tokens that were taken: a ring, whose next place is the oldest one.
     taken: [Taken<'a>; 8],
+    oldest: usize,
     /// The locals that are `graceful`.
     graceful: Vec<&'a [u8]>,
     /// Where registrations begin; `None` if it is uncertain whether one runs.
@@ -72,18 +76,20 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(text: &'a [u8]) -> Self {
         let mut lexer = Lexer::new(text);
-        let (token, spot) = lexer.next();
+        let token = lexer.next();
+        let at = lexer.began();
         let chunk = Frame { block: Block::Plain, shadowed: false };
         Self {
             lexer,
             token,
-            spot,
+            at,
             expect: Expect::Statement,
             frames: vec![chunk],
             functions: 0,
             shadows: 0,
             found: Vec::new(),
             taken: [Taken::Other; 8],
+            oldest: 0,
             graceful: Vec::new(),
             registers: Vec::new(),
             returned: false,
@@ -92,11 +98,11 @@ impl<'a> Reader<'a> {
 
     /// Takes the next token; the one before says what may come.
     fn advance(&mut self) -> Token<'a> {
-        let (token, spot) = self.lexer.next();
-        self.spot = spot;
+        let token = self.lexer.next();
+        self.at = self.lexer.began();
         let taken = std::mem::replace(&mut self.token, token);
-        self.taken.rotate_right(1);
-        self.taken[0] = Taken::from(&taken);
+        self.taken[self.oldest] = Taken::from(&taken);
+        self.oldest = (self.oldest + 1) % self.taken.len();
         self.expect = match &taken {
             Token::Punct(b'.' | b':') => Expect::Member,
             Token::Punct(
@@ -118,7 +124,7 @@ impl<'a> Reader<'a> {
             self.advance();
             return;
         };
-        let (spot, expect) = (self.spot, self.expect);
+        let (at, expect) = (self.at, self.expect);
         self.advance();
         if expect == Expect::Member {
             if word == b"register_module" {
@@ -150,7 +156,7 @@ impl<'a> Reader<'a> {
                 }
             }
             b"local" => self.local(),
-            b"require" => self.require(spot),
+            b"require" => self.require(at),
             b"return" => self.returned |= self.functions == 0,
             _ => {}
         }
@@ -235,11 +241,11 @@ impl<'a> Reader<'a> {
         if self.token == Token::Punct(b'=') {
             self.advance();
             if self.token == Token::Name(b"require") {
-                let spot = self.spot;
+                let at = self.at;
                 self.advance();
                 let alias =
                     !matches!(self.token, Token::Text(_) | Token::Punct(b'.' | b':' | b'[' | b'(' | b'{'));
-                self.require(spot);
+                self.require(at);
                 if names == 1 && alias {
                     return;
                 }
@@ -248,8 +254,8 @@ impl<'a> Reader<'a> {
         self.shadow();
     }
 
-    /// After `require`, at `spot`: notes it if it is called with one constant text.
-    fn require(&mut self, spot: Spot) {
+    /// After `require`, which stands `at` this byte: notes it if it is called with one constant text.
+    fn require(&mut self, at: usize) {
         if self.shadows > 0 {
             return;
         }
@@ -264,11 +270,11 @@ impl<'a> Reader<'a> {
         if bracket && !matches!(self.token, Token::Punct(b')' | b',')) {
             return;
         }
-        if name == b"graceful" {
+        if *name == *b"graceful" {
             self.is_graceful(bracket);
         }
-        if let Ok(name) = String::from_utf8(name) {
-            self.found.push((name, spot, self.functions > 0));
+        if let Ok(name) = String::from_utf8(name.into_owned()) {
+            self.found.push((name, at, self.functions > 0));
         }
     }
 }

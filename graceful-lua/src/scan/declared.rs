@@ -21,17 +21,25 @@ impl<'a> Taken<'a> {
         match token {
             Token::Name(name) => Taken::Name(name),
             Token::Punct(byte) => Taken::Punct(*byte),
-            Token::Text(Some(text)) if text == b"graceful" => Taken::Graceful,
+            Token::Text(Some(text)) if **text == *b"graceful" => Taken::Graceful,
             _ => Taken::Other,
         }
     }
 }
 
 impl<'a> Reader<'a> {
+    /// The last tokens that were taken, the newest first.
+    fn taken(&self) -> [Taken<'a>; 8] {
+        let mut taken = self.taken;
+        taken.rotate_left(self.oldest);
+        taken.reverse();
+        taken
+    }
+
     /// `require 'graceful'` was read: it may be what a local of the top level becomes.
     pub(super) fn is_graceful(&mut self, bracket: bool) {
         if let [Taken::Name(b"require"), Taken::Punct(b'='), Taken::Name(name), Taken::Name(b"local"), ..] =
-            self.taken[1 + usize::from(bracket)..]
+            self.taken()[1 + usize::from(bracket)..]
             && self.frames.len() == 1
         {
             self.graceful.push(name);
@@ -40,7 +48,7 @@ impl<'a> Reader<'a> {
 
     /// After `register_module`, which follows a dot or colon.
     pub(super) fn registers(&mut self) {
-        let before = match self.taken {
+        let before = match self.taken() {
             [_, Taken::Punct(b'.'), Taken::Name(object), before, ..] if self.graceful.contains(&object) => {
                 before
             }
@@ -105,7 +113,7 @@ struct Call<'r, 'a> {
 
 impl<'a> Call<'_, 'a> {
     fn advance(&mut self) -> Token<'a> {
-        let (token, _) = self.lexer.next();
+        let token = self.lexer.next();
         std::mem::replace(&mut self.token, token)
     }
 
@@ -115,7 +123,7 @@ impl<'a> Call<'_, 'a> {
 
     fn text(&mut self) -> Option<String> {
         let Token::Text(Some(text)) = &self.token else { return None };
-        let text = String::from_utf8(text.clone()).ok()?;
+        let text = String::from_utf8(text.to_vec()).ok()?;
         self.advance();
         Some(text)
     }

@@ -1,4 +1,7 @@
-//! Cuts Lua text into tokens, just finely enough to find requires.
+//! Cuts Lua text into tokens, just finely enough to find requires. Every plan reads what changed this way: what a token
+//! costs is a good part of that.
+
+use std::borrow::Cow;
 
 /// One token. Keywords are names here; what is not told apart does not matter for finding requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -6,7 +9,7 @@ pub(crate) enum Token<'a> {
     /// An identifier or keyword.
     Name(&'a [u8]),
     /// A string constant, `None` if it is malformed.
-    Text(Option<Vec<u8>>),
+    Text(Option<Cow<'a, [u8]>>),
     /// A number.
     Number,
     /// `..`
@@ -23,13 +26,6 @@ pub(crate) enum Token<'a> {
     End,
 }
 
-/// Line and column of a token, from 1. Columns count characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Brace {
     Plain,
@@ -41,9 +37,8 @@ pub(super) enum Brace {
 pub(crate) struct Lexer<'a> {
     pub(super) text: &'a [u8],
     pub(super) at: usize,
-    line: u32,
-    measured: usize,
-    column: u32,
+    /// Where the last token begins.
+    began: usize,
     pub(super) braces: Vec<Brace>,
 }
 
@@ -51,7 +46,7 @@ impl<'a> Lexer<'a> {
     /// A lexer at the beginning of `text`, after a byte order mark and a `#` line.
     pub(crate) fn new(text: &'a [u8]) -> Self {
         let start = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let mut lexer = Self { text, at: start, line: 1, measured: start, column: 1, braces: Vec::new() };
+        let mut lexer = Self { text, at: start, began: start, braces: Vec::new() };
         if lexer.peek(0) == Some(b'#') {
             lexer.skip_line();
         }
@@ -65,11 +60,15 @@ impl<'a> Lexer<'a> {
         std::str::from_utf8(&before[from..]).ok()
     }
 
-    /// The next token and where it begins.
-    pub(crate) fn next(&mut self) -> (Token<'a>, Spot) {
+    pub(crate) fn next(&mut self) -> Token<'a> {
         self.skip_blank();
-        let spot = self.spot();
-        (self.token(), spot)
+        self.began = self.at;
+        self.token()
+    }
+
+    /// Where the last token begins, in bytes.
+    pub(crate) fn began(&self) -> usize {
+        self.began
     }
 
     fn token(&mut self) -> Token<'a> {
@@ -98,7 +97,7 @@ impl<'a> Lexer<'a> {
             },
             _ if is_name(byte) => {
                 let from = self.at;
-                self.skip_while(|byte| is_name(byte) || byte.is_ascii_digit());
+                self.skip_while(|byte| CLASS[usize::from(byte)] & (NAME | DIGIT) != 0);
                 Token::Name(&self.text[from..self.at])
             }
             _ => self.punct(byte),
@@ -119,9 +118,8 @@ impl<'a> Lexer<'a> {
     }
 
     pub(super) fn skip_while(&mut self, keep: impl Fn(u8) -> bool) {
-        while self.peek(0).is_some_and(&keep) {
-            self.at += 1;
-        }
+        let rest = &self.text[self.at..];
+        self.at += rest.iter().position(|byte| !keep(*byte)).unwrap_or(rest.len());
     }
 
     fn skip_line(&mut self) {
@@ -135,30 +133,17 @@ impl<'a> Lexer<'a> {
         if self.peek(0).is_some_and(is_newline) && self.peek(0) != first {
             self.at += 1;
         }
-        self.line = self.line.saturating_add(1);
-        self.measured = self.at;
-        self.column = 1;
-    }
-
-    pub(super) fn step(&mut self) {
-        match self.peek(0) {
-            Some(byte) if is_newline(byte) => self.newline(),
-            Some(_) => self.at += 1,
-            None => {}
-        }
     }
 
     fn skip_blank(&mut self) {
         loop {
-            match self.peek(0) {
-                Some(b'-') if self.peek(1) == Some(b'-') => {
-                    self.at += 2;
-                    if self.peek(0) != Some(b'[') || self.long_bracket().is_none() {
-                        self.skip_line();
-                    }
-                }
-                Some(byte) if byte.is_ascii_whitespace() || byte == 0x0b => self.step(),
-                _ => return,
+            self.skip_while(is_blank);
+            if self.peek(0) != Some(b'-') || self.peek(1) != Some(b'-') {
+                return;
+            }
+            self.at += 2;
+            if self.peek(0) != Some(b'[') || self.long_bracket().is_none() {
+                self.skip_line();
             }
         }
     }
@@ -177,14 +162,30 @@ impl<'a> Lexer<'a> {
         }
         Token::Number
     }
+}
 
-    /// Counts on from the last token of this line, so that long lines stay linear.
-    fn spot(&mut self) -> Spot {
-        let letters = self.text[self.measured..self.at].iter().filter(|byte| **byte & 0xc0 != 0x80).count();
-        self.column = self.column.saturating_add(u32::try_from(letters).unwrap_or(u32::MAX));
-        self.measured = self.at;
-        Spot { line: self.line, column: self.column }
+const BLANK: u8 = 1;
+const NAME: u8 = 2;
+const DIGIT: u8 = 4;
+
+/// What each byte may be part of.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < class.len() {
+        class[byte] = match byte as u8 {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => BLANK,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => NAME,
+            b'0'..=b'9' => DIGIT,
+            _ => 0,
+        };
+        byte += 1;
     }
+    class
+};
+
+pub(super) fn is_blank(byte: u8) -> bool {
+    CLASS[usize::from(byte)] & BLANK != 0
 }
 
 pub(super) fn is_newline(byte: u8) -> bool {
@@ -192,5 +193,5 @@ pub(super) fn is_newline(byte: u8) -> bool {
 }
 
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+    CLASS[usize::from(byte)] & NAME != 0
 }

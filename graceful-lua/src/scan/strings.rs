@@ -1,23 +1,25 @@
 //! The string constants of Lua: quoted, long and interpolated.
 
-use super::lexer::{Brace, Lexer, Token, is_newline};
+use std::borrow::Cow;
+
+use super::lexer::{Brace, Lexer, Token, is_blank, is_newline};
 
 impl<'a> Lexer<'a> {
     /// At a `[`: steps over `[==[ ... ]==]` and returns what is between; the inner `None` if it does not
     /// end. The outer `None`, without a step, if this is no long bracket.
-    pub(super) fn long_bracket(&mut self) -> Option<Option<Vec<u8>>> {
+    pub(super) fn long_bracket(&mut self) -> Option<Option<Cow<'a, [u8]>>> {
         let level = self.text[self.at + 1..].iter().take_while(|byte| **byte == b'=').count();
         if self.peek(level + 1) != Some(b'[') {
             return None;
         }
         self.at += level + 2;
         let from = self.at;
-        while let Some(byte) = self.peek(0) {
-            if byte != b']' {
-                self.step();
-                continue;
-            }
+        loop {
+            self.skip_while(|byte| byte != b']');
             let to = self.at;
+            if self.peek(0).is_none() {
+                return Some(None);
+            }
             self.at += 1;
             let signs = self.at;
             self.skip_while(|byte| byte == b'=');
@@ -26,29 +28,30 @@ impl<'a> Lexer<'a> {
                 return Some(Some(long_value(&self.text[from..to])));
             }
         }
-        Some(None)
     }
 
     /// At a quote: steps over the string and returns it, `None` if it is malformed.
-    pub(super) fn quoted(&mut self, quote: u8) -> Option<Vec<u8>> {
+    pub(super) fn quoted(&mut self, quote: u8) -> Option<Cow<'a, [u8]>> {
         self.at += 1;
-        let mut value = Vec::new();
+        let mut value = Cow::Borrowed(&[][..]);
         let mut sound = true;
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                _ if byte == quote => {
+        loop {
+            let from = self.at;
+            self.skip_while(|byte| byte != quote && byte != b'\\' && !is_newline(byte));
+            let plain = &self.text[from..self.at];
+            match &mut value {
+                Cow::Borrowed([]) => value = Cow::Borrowed(plain),
+                value => value.to_mut().extend_from_slice(plain),
+            }
+            match self.peek(0)? {
+                byte if byte == quote => {
                     self.at += 1;
                     return sound.then_some(value);
                 }
-                _ if is_newline(byte) => return None,
-                b'\\' => sound &= self.escape(&mut value),
-                _ => {
-                    value.push(byte);
-                    self.at += 1;
-                }
+                b'\\' => sound &= self.escape(value.to_mut()),
+                _ => return None,
             }
         }
-        None
     }
 
     /// At a backslash: appends what it stands for; false if it stands for nothing.
@@ -71,9 +74,7 @@ impl<'a> Lexer<'a> {
             }
             b'z' => {
                 self.at += 1;
-                while self.peek(0).is_some_and(|byte| byte.is_ascii_whitespace() || byte == 0x0b) {
-                    self.step();
-                }
+                self.skip_while(is_blank);
                 return true;
             }
             b'x' => return self.coded(1, 2, 16, value),
@@ -124,11 +125,8 @@ impl<'a> Lexer<'a> {
                     self.braces.push(Brace::Interpolation);
                     return self.several(1, Token::Interpolated);
                 }
-                b'\\' => {
-                    self.at += 1;
-                    self.step();
-                }
-                _ => self.step(),
+                b'\\' => self.at = (self.at + 2).min(self.text.len()),
+                _ => self.at += 1,
             }
         }
         Token::Text(None)
@@ -136,7 +134,10 @@ impl<'a> Lexer<'a> {
 }
 
 /// A line end right after the opening bracket is not part of a long string, the others are one `\n` each.
-fn long_value(raw: &[u8]) -> Vec<u8> {
+fn long_value(raw: &[u8]) -> Cow<'_, [u8]> {
+    if !raw.iter().any(|byte| is_newline(*byte)) {
+        return Cow::Borrowed(raw);
+    }
     let mut value = Vec::with_capacity(raw.len());
     let mut rest = raw.iter().copied().peekable();
     let mut first = true;
@@ -151,5 +152,5 @@ fn long_value(raw: &[u8]) -> Vec<u8> {
         }
         first = false;
     }
-    value
+    Cow::Owned(value)
 }
