@@ -22,7 +22,7 @@ const COROUTINES: usize = 64;
 
 /// Lua modules: one live VM that holds several generations of every module.
 pub struct LuaBackend {
-    vm: Arc<Vm>,
+    pub(crate) vm: Arc<Vm>,
     given: Given,
     console: Console,
 }

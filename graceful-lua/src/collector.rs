@@ -24,7 +24,9 @@ const LITTER: usize = 4 << 20;
 /// behind than it comes to, down to an eighth.
 const STEP: Duration = Duration::from_micros(150);
 const PAUSE: Duration = Duration::from_millis(2);
-const HURRY: usize = 4 * LITTER;
+
+/// What a cycle has to free of what is left for another one to be worth it: this part.
+const MUCH: usize = 8;
 
 /// How long it waits before it begins: until then the old code has been let go of.
 const DELAY: Duration = Duration::from_millis(20);
@@ -123,7 +125,8 @@ impl Vm {
     /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM.
     pub(crate) fn tidy_up(self: &Arc<Self>) {
         let collector = &self.collector;
-        if !self.is_littered() {
+        // While that goes on, whatever this reload left is more of it: what is in use at its end counts as tidy.
+        if !collector.tidies.load(Ordering::Acquire) && !self.is_littered() {
             return;
         }
         collector.more.store(true, Ordering::Release);
@@ -149,7 +152,7 @@ impl Vm {
 
     /// How long the VM is left to others before the next step.
     fn pause(&self) -> Duration {
-        let behind = self.litter() / HURRY;
+        let behind = self.litter() / LITTER;
         PAUSE / u32::try_from(behind.clamp(1, 8)).unwrap_or(1)
     }
 
@@ -169,9 +172,10 @@ impl Vm {
     }
 }
 
-/// Goes through all of the VM, and once more if what was dropped while the first cycle was under way is still there.
+/// Goes through all of the VM, and once more if what was dropped while the first cycle was under way is still there, and
+/// for as long as that frees much: what is finalized lets go of what only the next cycle finds.
 fn collect_all(vm: &Weak<Vm>) {
-    let (mut cycles, mut pause) = (0, PAUSE);
+    let (mut cycles, mut pause, mut before) = (0, PAUSE, usize::MAX);
     thread::sleep(DELAY);
     loop {
         thread::sleep(pause);
@@ -185,8 +189,12 @@ fn collect_all(vm: &Weak<Vm>) {
             cycles = 0;
         }
         match vm.paused.collecting(|| vm.collect_some()) {
-            Some(true) if cycles == 0 && !vm.is_littered() => cycles = 2,
-            Some(ended) => cycles += usize::from(ended),
+            Some(true) => {
+                let used = vm.lua.used_memory();
+                let freed = std::mem::replace(&mut before, used).saturating_sub(used);
+                cycles = if cycles > 0 && freed > used / MUCH { 1 } else { cycles + 1 };
+            }
+            Some(false) => {}
             None => cycles = 2,
         }
         if cycles >= 2 {
@@ -202,6 +210,7 @@ fn collect_all(vm: &Weak<Vm>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
     use std::time::{Duration, Instant};
 
     use crate::testing::Bench;
@@ -223,6 +232,23 @@ mod tests {
         while bench.lua.used_memory() > 3 * used {
             assert!(Instant::now() < until, "{} bytes are in use, {used} were", bench.lua.used_memory());
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn scope_05_what_one_reload_leaves_behind_is_not_taken_for_what_the_next_one_finds() {
+        let text = |run: usize| format!("for n = 1, 10000 do local _ = {{ n }} end return {{ run = {run} }}");
+        let bench = Bench::new(&[("app", "return require('rows')"), ("rows", &text(0))]);
+        let (until, collector) = (Instant::now() + Duration::from_secs(60), &bench.vm.collector);
+        for run in 1..800 {
+            bench.put("rows", &text(run));
+            bench.reload();
+            while run % 20 == 0 && collector.tidies.load(Ordering::Acquire) {
+                assert!(Instant::now() < until, "it tidies up, and comes to no end");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let tidy = collector.tidy.load(Ordering::Relaxed);
+            assert!(tidy < 1 << 20, "{tidy} bytes are said to be in use: a tenth of that is");
         }
     }
 }

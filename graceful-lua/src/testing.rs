@@ -8,10 +8,12 @@ use graceful_testkit::{ManualClock, MemorySources};
 use mlua::Lua;
 
 use crate::backend::LuaBackend;
+use crate::vm::Vm;
 
 /// A VM, an engine and its sources.
 pub(crate) struct Bench {
     pub(crate) lua: Lua,
+    pub(crate) vm: Arc<Vm>,
     pub(crate) engine: Engine,
     pub(crate) clock: ManualClock,
     sources: Arc<MemorySources>,
@@ -22,13 +24,13 @@ impl Bench {
     pub(crate) fn new(texts: &[(&str, &str)]) -> Self {
         let (clock, sources) = (ManualClock::new(), MemorySources::new());
         let backend = LuaBackend::builder().build().unwrap();
-        let lua = backend.lua().clone();
+        let (lua, vm) = (backend.lua().clone(), backend.vm.clone());
         let engine = Engine::builder(Arc::new(clock.clone()))
             .backend(Arc::new(backend))
             .sources(sources.clone())
             .entry("app")
             .build();
-        let bench = Self { lua, engine, clock, sources };
+        let bench = Self { lua, vm, engine, clock, sources };
         texts.iter().for_each(|(name, text)| bench.put(name, text));
         bench.reload();
         bench

@@ -66,6 +66,9 @@ impl<'a> Draft<'a> {
                 self.again(live, Reason::NewEdge(dependency));
             }
         }
+        if self.takes_all() {
+            return;
+        }
         let gone = self.leaving.iter().filter(|(_, (_, reason))| *reason == Reason::SourceGone);
         let seeds: Vec<Name> = self.loads.keys().chain(gone.map(|(name, _)| name)).cloned().collect();
         let affected = self.inputs.world.graph.lock().unwrap().affected(&seeds);
@@ -74,6 +77,17 @@ impl<'a> Draft<'a> {
                 self.again(live, Reason::DependsOn(through));
             }
         }
+    }
+
+    /// Whether everything that is live is in the set or leaves: then nothing is left to take in.
+    fn takes_all(&self) -> bool {
+        let world = &self.inputs.world;
+        // Looking at all of them must not be what a small reload costs.
+        let may = self.loads.len() + self.leaving.len() >= world.modules.read().unwrap().len();
+        may && world
+            .live_all()
+            .iter()
+            .all(|live| self.loads.contains_key(&live.name) || self.leaving.contains_key(&live.name))
     }
 
     /// Reloads a live module from the source it has.
