@@ -119,17 +119,19 @@ fn leaf<S: Subject>(modules: usize) -> App {
 }
 
 #[library_benchmark]
-#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(2_125_000))]
-#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_936_000))]
-#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_941_000))]
-#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(4_344_000))]
+#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(2_094_000))]
+#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_856_000))]
+#[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(13_223_000))]
+#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_868_000))]
+#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(4_259_000))]
 fn reload(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it reloads");
     app
 }
 
 #[library_benchmark]
-#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(16_821_000))]
+#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(14_329_000))]
+#[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(67_545_000))]
 fn plan(app: App) -> App {
     black_box(app.clock.block_on(app.engine.plan(app.options.clone()))).expect("it can be planned");
     app

@@ -1,15 +1,15 @@
-//! Many calls during many reloads, and many modules in one.
+//! Many calls during many reloads.
 
 mod puppet;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use graceful_core::*;
 use graceful_testkit::{ClockKind, Time};
-use puppet::{Play, Puppet, Script, Theatre};
+use puppet::{Play, Puppet, Script};
 
 #[test]
 fn call_01_no_call_sees_two_generations_or_half_a_hook_under_load() {
@@ -75,53 +75,4 @@ fn call_01_no_call_sees_two_generations_or_half_a_hook_under_load() {
     assert_eq!(engine.world().gate.leases().len(), 0);
     engine.status();
     assert_eq!(engine.world().instances().len(), 2);
-}
-
-/// For how long this thread has run, where that can be known: other tests run beside this one.
-fn busy() -> Duration {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    let began = BEGAN.get_or_init(Instant::now);
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ran = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
-    ran.map_or_else(|| began.elapsed(), Duration::from_nanos)
-}
-
-/// How long a start, a plan and a reload of everything take with `count` modules in rows of ten.
-fn took(count: usize) -> [Duration; 3] {
-    let theatre = Theatre::new(&["main"]);
-    let names: Vec<String> = (0..count).map(|n| format!("m{n:05}")).collect();
-    for (at, name) in names.iter().enumerate() {
-        let before: &[&str] = if at % 10 == 0 { &[] } else { &[&names[at - 1]] };
-        theatre.set(name, Play::new().requires(before).hook("after_reload", |_| async { Ok(()) }));
-    }
-    let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    theatre.set("main", Play::plain().requires(&all));
-    let time = |work: &dyn Fn()| {
-        let began = busy();
-        work();
-        busy() - began
-    };
-    let force = ReloadOptions { force: true, ..ReloadOptions::default() };
-    let start = time(&|| drop(theatre.reload().unwrap()));
-    let plan = time(&|| {
-        let plan = theatre.time.block_on(theatre.engine.plan(force.clone())).unwrap();
-        assert_eq!(plan.steps.len(), count + 1);
-    });
-    let reload = time(&|| drop(theatre.reload_with(force.clone()).unwrap()));
-    assert_eq!(theatre.engine.status().modules.len(), count + 1);
-    [start, plan, reload]
-}
-
-#[test]
-fn ord_07_four_times_the_modules_take_about_four_times_as_long() {
-    let best = |count| {
-        let runs = [took(count), took(count), took(count)];
-        [0, 1, 2].map(|step| runs.iter().map(|run| run[step]).min().unwrap())
-    };
-    let (few, many) = (best(500), best(2_000));
-    for (step, (few, many)) in ["start", "plan", "reload"].iter().zip(few.iter().zip(&many)) {
-        let times = many.as_secs_f64() / few.as_secs_f64();
-        println!("{step}: {few:?} and {many:?}, {times:.1} times");
-        assert!(times < 11.0, "{step}: {few:?} and {many:?}: it grows like a square");
-    }
 }
