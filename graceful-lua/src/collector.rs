@@ -240,7 +240,7 @@ mod tests {
         let text = |run: usize| format!("for n = 1, 10000 do local _ = {{ n }} end return {{ run = {run} }}");
         let bench = Bench::new(&[("app", "return require('rows')"), ("rows", &text(0))]);
         let (until, collector) = (Instant::now() + Duration::from_secs(60), &bench.vm.collector);
-        for run in 1..800 {
+        for run in 1..500 {
             bench.put("rows", &text(run));
             bench.reload();
             while run % 20 == 0 && collector.tidies.load(Ordering::Acquire) {

@@ -1,25 +1,22 @@
 //! A task: a thread that runs one function of a module, in turns that a reload can stop.
 
+mod turn;
+
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::Thread;
 
 use async_trait::async_trait;
-use event_listener::{Event, Listener};
-use graceful_core::clock;
-use graceful_core::{Entered, Gate, HookError, Lease, LeaseKind, Name, Resource, World};
+use event_listener::Event;
+use graceful_core::{HookError, Resource, World};
 use rhai::{Dynamic, FnPtr};
 
 use crate::bulk::{self, is_too_deep};
 use crate::chain::let_go_of;
 use crate::error;
-use crate::monitor;
 use crate::unit::Unit;
-use crate::watch::{Stop, Turns, Watch};
-
-/// How often a frozen task looks whether it is over.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::watch::{Turns, Watch};
 
 /// Where a task is.
 #[derive(Clone, Debug)]
@@ -53,19 +50,12 @@ pub(crate) struct Task {
     stage: Mutex<Stage>,
     cancelled: AtomicBool,
     joinable: AtomicBool,
+    /// What runs it, once it runs.
+    thread: OnceLock<Thread>,
     ended: Event,
 }
 
-/// The turn of the task that this thread runs.
-struct Turn {
-    lease: Lease,
-    epoch: u64,
-    // Before the lease in the order of drops: it is the thread's current one.
-    entered: Option<Entered>,
-}
-
 thread_local! {
-    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
     /// The task whose thread this is.
     static RUNNING: RefCell<Weak<Task>> = const { RefCell::new(Weak::new()) };
 }
@@ -87,6 +77,7 @@ impl Task {
             stage: Mutex::new(Stage::Waiting),
             cancelled: AtomicBool::new(false),
             joinable: AtomicBool::new(true),
+            thread: OnceLock::new(),
             ended: Event::new(),
         })
     }
@@ -121,6 +112,12 @@ impl Task {
             *stage = Stage::Cancelled;
             drop(stage);
             self.ended.notify(usize::MAX);
+            return;
+        }
+        drop(stage);
+        // Where it waits it looks only now and then, and whoever cancels waits for its end.
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
         }
     }
 
@@ -161,6 +158,7 @@ impl Task {
 
     fn run(self: Arc<Self>) {
         RUNNING.set(self.me.clone());
+        self.thread.get_or_init(std::thread::current);
         let turns: Arc<dyn Turns> = self.clone();
         let watch = Watch::task(turns.clone());
         let work = || match turns.resume() {
@@ -206,62 +204,6 @@ impl Drop for Task {
         let held = self.function.iter_curry_mut().map(std::mem::take).collect::<Vec<_>>();
         let_go_of(held.into_iter().chain([returned]));
     }
-}
-
-impl Turns for Task {
-    fn breathe(&self) -> Option<Stop> {
-        if let Some(over) = self.over() {
-            return Some(over);
-        }
-        // Without a turn it sleeps; with one it goes on until something changes.
-        let epoch = TURN.with_borrow(|turn| turn.as_ref().map(|turn| turn.epoch))?;
-        if self.world()?.gate.epoch() == epoch {
-            return None;
-        }
-        monitor::paused(|| {
-            self.pause();
-            self.resume()
-        })
-    }
-
-    fn over(&self) -> Option<Stop> {
-        let over = self.cancelled.load(Ordering::Acquire) || self.world().is_none();
-        over.then_some(Stop::Ended)
-    }
-
-    fn pause(&self) {
-        if let Some(mut turn) = TURN.take() {
-            drop(turn.entered.take());
-            drop(turn.lease);
-        }
-    }
-
-    fn resume(&self) -> Option<Stop> {
-        let Some(world) = self.world() else { return Some(Stop::Ended) };
-        loop {
-            if let Some(over) = self.over() {
-                return Some(over);
-            }
-            let listener = world.gate.listen();
-            if let Some(turn) = turn(&world.gate, &self.unit.name) {
-                TURN.set(Some(turn));
-                return None;
-            }
-            let (me, gate) = (self.me.clone(), world.gate.clone());
-            let may_go =
-                move || me.upgrade().is_none_or(|me| me.over().is_some() || !gate.is_frozen(&me.unit.name));
-            clock::wait(may_go, || {
-                listener.wait_timeout(LOOK);
-            });
-        }
-    }
-}
-
-fn turn(gate: &Arc<Gate>, module: &Name) -> Option<Turn> {
-    let epoch = gate.epoch();
-    let lease = Lease::open(gate, module, LeaseKind::Task).ok()?;
-    let entered = Some(lease.enter());
-    Some(Turn { lease, epoch, entered })
 }
 
 #[async_trait]

@@ -1,15 +1,20 @@
 //! Plays simulated histories and says how many broke a promise. The last line is `N seeds, V violations`.
 
+use std::ops::Range;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use graceful_bench::{cores::stay_on_one_core, subjects};
 use graceful_testkit::FakeSubject;
-use graceful_testkit::sim::{Simulation, Story};
+use graceful_testkit::sim::{Found, Simulation, Story};
 
 /// Histories are many small objects that come and go.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// After how many seeds it looks at the clock, where its time is limited.
+const LOOK: u64 = 500;
 
 /// How many violations are told in full.
 const IN_FULL: usize = 5;
@@ -29,6 +34,9 @@ struct Args {
     /// Only this story, as a violation tells it at its end; `-` reads it from the standard input.
     #[arg(long, conflicts_with_all = ["seed", "seeds"])]
     story: Option<String>,
+    /// Stops once this many seconds are over, and says how many seeds it has played.
+    #[arg(long)]
+    within: Option<u64>,
     /// The backend. Which dialect of Lua is a matter of features.
     #[arg(long, value_enum, default_value = "fake")]
     backend: Backend,
@@ -76,9 +84,10 @@ fn main() -> ExitCode {
     }
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok().map(|many| many.get()));
     let (seeds, threads) = (args.from..args.from + args.seeds, threads.unwrap_or(1));
-    let found = match args.bug {
-        Some(_) => simulation.first(seeds, threads).into_iter().collect(),
-        None => simulation.run_on(seeds, threads, &stay_on_one_core),
+    let (found, played) = match (&args.bug, args.within) {
+        (Some(_), _) => (simulation.first(seeds, threads).into_iter().collect(), args.seeds),
+        (None, None) => (simulation.run_on(seeds, threads, &stay_on_one_core), args.seeds),
+        (None, Some(most)) => within(Duration::from_secs(most), &simulation, seeds, threads),
     };
     for (at, found) in found.iter().enumerate() {
         match at < IN_FULL && args.bug.is_none() {
@@ -86,8 +95,33 @@ fn main() -> ExitCode {
             false => println!("seed {}: {}", found.story.seed, found.violation),
         }
     }
-    println!("{} seeds, {} violations", args.seeds, found.len());
+    println!("{played} seeds, {} violations", found.len());
     ExitCode::from(u8::from(!found.is_empty()))
+}
+
+/// Plays as many of `seeds` as there is time for. Returns how many those were.
+fn within(
+    most: Duration,
+    simulation: &Simulation,
+    mut seeds: Range<u64>,
+    threads: usize,
+) -> (Vec<Found>, u64) {
+    let (began, from, asked) = (Instant::now(), seeds.start, seeds.end);
+    let mut found = Vec::new();
+    while !seeds.is_empty() && began.elapsed() < most {
+        let until = asked.min(seeds.start + LOOK);
+        found.extend(simulation.run_on(seeds.start..until, threads, &stay_on_one_core));
+        seeds.start = until;
+    }
+    if !seeds.is_empty() {
+        println!(
+            "{} s are over: {} seeds of {} were not played",
+            most.as_secs(),
+            seeds.end - seeds.start,
+            asked - from
+        );
+    }
+    (found, seeds.start - from)
 }
 
 fn told(text: &str) -> Result<Story, serde_json::Error> {
