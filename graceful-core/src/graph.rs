@@ -1,6 +1,7 @@
 //! Who requires whom: order, affected set, cycle path. Pure; knows names only.
 
 mod order;
+mod places;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,6 +9,7 @@ use crate::error::Place;
 use crate::planted::{Bug, is_planted};
 use crate::source::Name;
 pub use order::Order;
+pub(crate) use places::Places;
 
 /// One require of a module: where it stands, and whether it runs while the module loads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

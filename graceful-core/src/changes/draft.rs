@@ -9,9 +9,13 @@ use super::{Changes, Failure, Inputs, Load, next_edges};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
-use crate::graph::Order;
+use crate::graph::{Order, Places};
+use crate::module::Require;
 use crate::plan::{Action, Plan, Reason, Step};
 use crate::source::{Found, Hash, Name};
+
+/// So many modules whose requires are followed are few.
+const FEW: usize = 64;
 
 pub(super) struct Draft<'a> {
     pub(super) inputs: &'a Inputs,
@@ -108,14 +112,25 @@ impl<'a> Draft<'a> {
             if self.queue.is_empty() {
                 return Ok(());
             }
-            while let Some(name) = self.queue.pop_front() {
-                let requires = self.loads[&name].compiled.requires.iter();
-                let unknown = requires.filter(|require| !self.is_loaded(&require.name));
-                for require in unknown.cloned().collect::<Vec<_>>() {
-                    self.require(&require.name, &name, Some(require.place), require.deferred)?;
-                }
+            for (by, require) in self.unknown() {
+                self.require(&require.name, &by, Some(require.place), require.deferred)?;
             }
         }
+    }
+
+    /// Takes what is queued, and says what it requires that is not in the set.
+    fn unknown(&mut self) -> Vec<(Name, Require)> {
+        let queue = std::mem::take(&mut self.queue);
+        // Where few are queued, they are not worth an index of the set.
+        let set = if queue.len() > FEW { Places::of(self.loads.keys()) } else { Places::default() };
+        let is_known = |name: &Name| set.find(name).is_some() || self.is_loaded(name);
+        let mut unknown = Vec::new();
+        for by in queue {
+            let requires = self.loads[&by].compiled.requires.iter();
+            let new = requires.filter(|require| !is_known(&require.name));
+            unknown.extend(new.map(|require| (by.clone(), require.clone())));
+        }
+        unknown
     }
 
     pub(super) fn require(

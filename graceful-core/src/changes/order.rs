@@ -69,8 +69,7 @@ impl Draft<'_> {
 
 /// The order in which `live` modules go: dependents first.
 pub(crate) fn unload_order<'a>(live: impl Iterator<Item = &'a Arc<Instance>>) -> Vec<Name> {
-    let mut live: Vec<&Arc<Instance>> = live.collect();
-    live.sort_by(|a, b| a.name.cmp(&b.name));
+    let live: Vec<&Arc<Instance>> = live.collect();
     let mut order = Order::of(live.iter().map(|instance| (&instance.name, instance.rank)));
     for (place, instance) in live.iter().enumerate() {
         let edges = instance.edges.lock().unwrap();

@@ -3,30 +3,29 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::places::Places;
 use crate::source::Name;
 
 /// Modules to be put in order: each has a rank among equals, and others that must come before it.
 #[derive(Default)]
 pub struct Order<'a> {
-    names: Vec<&'a Name>,
+    names: Places<'a>,
     ranks: Vec<u64>,
     /// Who goes first, and who waits for it, as places.
     edges: Vec<(usize, usize)>,
 }
 
 impl<'a> Order<'a> {
-    /// Of `nodes`, which come in the order of their names, each with its rank: the order of the initial requires; the
-    /// smaller goes first where dependencies leave a choice.
+    /// Of `nodes`, each with its rank: the order of the initial requires; the smaller goes first where dependencies leave a
+    /// choice, and of two that are equal whichever came first here.
     pub fn of(nodes: impl IntoIterator<Item = (&'a Name, u64)>) -> Self {
         let (names, ranks): (Vec<&Name>, Vec<u64>) = nodes.into_iter().unzip();
-        debug_assert!(names.is_sorted(), "looked up by halving");
-        Self { names, ranks, edges: Vec::new() }
+        Self { names: Places::of(names), ranks, edges: Vec::new() }
     }
 
     /// What is at `place` comes after the module `before`. A name that is not in the set is ignored.
     pub fn after(&mut self, place: usize, before: &str) {
-        let before = self.names.binary_search_by(|name| name.as_str().cmp(before));
-        self.edges.extend(before.ok().map(|before| (before, place)));
+        self.edges.extend(self.names.find(before).map(|before| (before, place)));
     }
 
     /// The places in order. Without recursion, so depth costs no stack.
@@ -35,7 +34,7 @@ impl<'a> Order<'a> {
     /// The path of a cycle, its first module repeated at the end.
     pub fn places(mut self) -> Result<Vec<usize>, Vec<Name>> {
         self.edges.sort_unstable();
-        let mut waits = vec![0_usize; self.names.len()];
+        let mut waits = vec![0_usize; self.ranks.len()];
         self.edges.iter().for_each(|(_, after)| waits[*after] += 1);
         let free = (0..waits.len()).filter(|place| waits[*place] == 0);
         let mut ready: BinaryHeap<_> = free.map(|place| Reverse((self.ranks[place], place))).collect();
@@ -69,7 +68,7 @@ impl<'a> Order<'a> {
         }
         path.push(last);
         let begin = at[last].unwrap_or_default();
-        path[begin..].iter().map(|place| self.names[*place].clone()).collect()
+        path[begin..].iter().map(|place| self.names.at(*place).clone()).collect()
     }
 }
 
