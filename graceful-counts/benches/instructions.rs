@@ -119,9 +119,9 @@ fn leaf<S: Subject>(modules: usize) -> App {
 }
 
 #[library_benchmark]
-#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(2_094_000))]
+#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(2_147_000))]
 #[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_856_000))]
-#[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(13_223_000))]
+#[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(13_049_000))]
 #[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_868_000))]
 #[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(4_259_000))]
 fn reload(app: App) -> App {
@@ -130,8 +130,8 @@ fn reload(app: App) -> App {
 }
 
 #[library_benchmark]
-#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(14_329_000))]
-#[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(67_545_000))]
+#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(13_060_000))]
+#[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(59_565_000))]
 fn plan(app: App) -> App {
     black_box(app.clock.block_on(app.engine.plan(app.options.clone()))).expect("it can be planned");
     app
