@@ -122,13 +122,16 @@ impl Collector {
 }
 
 impl Vm {
+    /// Whether a reload that ends now leaves behind what is worth collecting. Asked while the VM is held: it must not be
+    /// waited for.
+    pub(crate) fn is_to_tidy_up(&self) -> bool {
+        // While that goes on, whatever this reload left is more of it: what is in use at its end counts as tidy.
+        self.collector.tidies.load(Ordering::Acquire) || self.is_littered()
+    }
+
     /// A reload is over: what it left behind is collected soon, though nothing else may happen in the VM.
     pub(crate) fn tidy_up(self: &Arc<Self>) {
         let collector = &self.collector;
-        // While that goes on, whatever this reload left is more of it: what is in use at its end counts as tidy.
-        if !collector.tidies.load(Ordering::Acquire) && !self.is_littered() {
-            return;
-        }
         collector.more.store(true, Ordering::Release);
         if collector.tidies.swap(true, Ordering::AcqRel) {
             return;

@@ -1,6 +1,7 @@
 //! One transaction: stages the new top levels beside the live generation, then commits or drops them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +31,8 @@ pub(crate) struct LuaTxn {
     cx: TxnCx,
     /// Made when the first module is staged.
     open: Mutex<Option<Arc<Open>>>,
+    /// It was committed and leaves behind what is worth collecting.
+    litters: AtomicBool,
 }
 
 /// The Lua side of a module that is about to run.
@@ -42,7 +45,7 @@ struct Ready {
 impl LuaTxn {
     pub(crate) fn begin(vm: &Arc<Vm>, cx: TxnCx) -> Self {
         vm.turns.watch();
-        Self { vm: vm.clone(), cx, open: Mutex::default() }
+        Self { vm: vm.clone(), cx, open: Mutex::default(), litters: AtomicBool::new(false) }
     }
 
     /// Called under the VM's lock.
@@ -230,6 +233,7 @@ impl Txn for LuaTxn {
         let vm = &self.vm;
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut make_live = || {
+            self.litters.store(vm.is_to_tidy_up(), Ordering::Release);
             let Some(open) = &open else {
                 swap();
                 return Vec::new();
@@ -245,7 +249,6 @@ impl Txn for LuaTxn {
         let (most, drain) = (self.cx.stage_budget, self.cx.drain);
         let claims = vm.hold_at_last(most, drain, || vm.paused.during(&mut make_live));
         vm.queue.slices(false);
-        vm.tidy_up();
         let world = vm.world();
         for (owner, global) in claims {
             if let Some(instance) = world.as_ref().and_then(|world| world.live(&owner)) {
@@ -264,9 +267,23 @@ impl Txn for LuaTxn {
         self.vm.set_open(None);
         let (vm, Some(world)) = (self.vm.clone(), self.vm.world()) else { return };
         let wake = world.clock.blocking(Box::new(move || {
-            vm.hold(|| vm.collector.wake(&vm.lua));
-            vm.tidy_up();
+            let litters = vm.hold(|| {
+                vm.collector.wake(&vm.lua);
+                vm.is_to_tidy_up()
+            });
+            if litters {
+                vm.tidy_up();
+            }
         }));
         world.clock.spawn(wake);
+    }
+}
+
+impl Drop for LuaTxn {
+    /// Old code has been released. The commit itself does not wait for a thread to be there.
+    fn drop(&mut self) {
+        if *self.litters.get_mut() {
+            self.vm.tidy_up();
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use graceful_core::event::Phase;
-use graceful_core::{ReloadOptions, Report};
+use graceful_core::{PhaseTime, ReloadOptions, Report};
 
 use crate::app::{App, Floor, Naive, dependents, names};
 use crate::measure::{Size, median, time};
@@ -13,6 +13,8 @@ use crate::table::{Row, Table};
 pub const ALL: usize = 1_000;
 /// How many the app has in which little is edited.
 const SOME: usize = 5_000;
+/// The collector takes a step more often than that, while there is something to collect.
+const QUIET: Duration = Duration::from_millis(60);
 /// The share of naive in which others cannot use the VM.
 const BLOCKED: f64 = if cfg!(feature = "luajit") { 0.2 } else { 0.4 };
 
@@ -27,7 +29,20 @@ struct Times {
     wall: Vec<Duration>,
     blocked: Vec<Duration>,
     collecting: Vec<Duration>,
-    commit: Vec<Duration>,
+    phases: Vec<Vec<PhaseTime>>,
+}
+
+/// Waits until the collector is done with what is there: a reload is measured, and not what the one before it left.
+fn settle(app: &App) {
+    let collecting = || app.backend.pauses().collecting;
+    let mut before = collecting();
+    loop {
+        std::thread::sleep(QUIET);
+        let now = collecting();
+        if std::mem::replace(&mut before, now) == now {
+            return;
+        }
+    }
 }
 
 impl Times {
@@ -39,14 +54,17 @@ impl Times {
     ) -> Self {
         let mut times = Self::default();
         for run in 0..runs {
+            settle(app);
             times.naive.push(time(&naively));
             let before = app.backend.pauses();
             let (report, wall) = reload(run);
             let after = app.backend.pauses();
+            settle(app);
+            let settled = app.backend.pauses();
             times.wall.push(wall);
             times.blocked.push(after.total - before.total);
-            times.collecting.push(after.collecting - before.collecting);
-            times.commit.push(phase(&report, Phase::Commit));
+            times.collecting.push(settled.collecting - before.collecting);
+            times.phases.push(report.phases);
         }
         times
     }
@@ -58,15 +76,19 @@ impl Times {
         };
         table.add(ratio(&self.blocked, "VM blocked, in total").at_most(BLOCKED));
         table.add(ratio(&self.wall, "wall time").at_most(1.3));
-        table.add(ratio(&self.collecting, "the collector's steps meanwhile"));
-        let commit = median(self.commit.iter().copied());
+        let phase = |phase| median(self.phases.iter().map(|phases| took(phases, phase)));
+        for part in [Phase::Plan, Phase::Stage, Phase::Retire] {
+            table.add(Row::ratio(format!("{what}: of it the {}", part.as_str()), phase(part), naive));
+        }
+        table.add(ratio(&self.collecting, "the collector's steps, most of them after it"));
+        let commit = phase(Phase::Commit);
         let commit = Row::new(format!("{what}: commit"), commit.as_secs_f64() * 1e6, "us");
         table.add(commit.at_most(50.0));
     }
 }
 
-fn phase(report: &Report, phase: Phase) -> Duration {
-    report.phases.iter().filter(|time| time.phase == phase).map(|time| time.took).sum()
+fn took(phases: &[PhaseTime], phase: Phase) -> Duration {
+    phases.iter().filter(|time| time.phase == phase).map(|time| time.took).sum()
 }
 
 /// Everything is reloaded.
