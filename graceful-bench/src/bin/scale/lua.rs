@@ -120,6 +120,7 @@ fn edits(app: &App, module: usize, runs: usize, hashed: bool, taken: usize) -> D
         took
     };
     edited(runs);
+    settle(app);
     median((0..runs).map(edited))
 }
 
