@@ -72,15 +72,27 @@ pub fn stall(size: &Size, table: &mut Table) {
         app.reload(forced());
         std::thread::sleep(rest);
     };
-    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    // A thread that has nothing to do with the VM and computes for as long as a reload takes.
+    let compute = || {
+        let lasts = crate::measure::time(|| drop(app.reload(forced())));
+        let began = Instant::now();
+        waited(&|| {
+            let work = move || while began.elapsed() < lasts {};
+            std::thread::spawn(work).join().unwrap();
+            std::thread::sleep(rest);
+        })
+    };
+    let (mut idle, mut busy, mut computing) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.runs {
         idle.push(waited(&|| std::thread::sleep(rest)));
         busy.push(waited(&reload));
+        computing.push(compute());
     }
-    let (idle, busy) = (median(idle), median(busy));
+    let (idle, busy, computing) = (median(idle), median(busy), median(computing));
     table.add(Row::time("a call each ms: longest wait with nothing going on", idle));
     table.add(Row::time("a call each ms: longest wait during a reload of all 1,000", busy));
-    table.add(Row::time("the same, above idle", busy.saturating_sub(idle)).at_most(1.0));
+    table.add(Row::time("the same beside a thread that computes as long and touches nothing", computing));
+    table.add(Row::time("during the reload, above idle", busy.saturating_sub(idle)).at_most(1.0));
     let naive = Naive::new(&app.graph);
     let all = names(ALL);
     let naive = median((0..size.runs).map(|_| crate::measure::time(|| naive.reload(&all))));
