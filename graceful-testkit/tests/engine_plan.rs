@@ -73,6 +73,17 @@ fn ord_01_a_module_that_is_required_late_and_appears_later_is_loaded_by_a_hint_o
 }
 
 #[test]
+fn ord_01_dependents_are_taken_in_though_as_many_are_new_as_there_were() {
+    let stage = Stage::new(&["main"]);
+    stage.set("main", Play::plain().requires(&["b"])).set("b", Play::plain());
+    stage.reload().unwrap();
+    stage.engine.set_entries(["main", "new", "other"]);
+    stage.set("new", Play::plain()).set("other", Play::plain()).set("b", Play::new());
+    let report = stage.reload().unwrap();
+    assert!(steps(&report).contains(&"main Reload (depends on b)".to_owned()), "{:?}", steps(&report));
+}
+
+#[test]
 fn reg_09_a_module_unregistered_by_force_stays_away_while_nothing_changes() {
     let stage = Stage::new(&["main"]);
     stage.set("main", Play::plain().requires(&["b"])).set("b", Play::new());
