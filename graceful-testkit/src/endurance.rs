@@ -134,15 +134,15 @@ impl Endurance {
     }
 
     /// Whether the memory of the process grows by less than 2 % from `first` to `last`, or else by less than that
-    /// in one of four times a thousand further reloads: an allocator keeps what was needed at once so far, which grows
-    /// by steps until nothing is left to chance, and what leaks grows every time. `settle` lets go of what can go.
+    /// in one of two times a thousand further reloads: an allocator takes a while until it has what it needs, and
+    /// what leaks grows every time. `settle` lets go of what can go.
     ///
     /// # Panics
     /// If a reload fails.
     pub fn is_flat(&mut self, first: usize, last: usize, settle: impl Fn()) -> bool {
         let mut before = last;
         grown(first, last) < 2.0
-            || (0..4).any(|_| {
+            || (0..2).any(|_| {
                 self.reloads(1_000);
                 settle();
                 let now = Self::process_memory().unwrap_or(before);
