@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use mlua::debug::Debug;
 use mlua::{HookTriggers, Lua, VmState};
 
-use crate::turns::Turns;
+use crate::turns::{self, Turns};
 
 /// How many instructions may pass between two looks at the clock.
 const STRIDE: u32 = 1000;
@@ -20,6 +21,11 @@ const GIVE_WAY: Duration = Duration::from_millis(2);
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: it ran too long")]
 struct Interrupted;
+
+/// What is thrown into code whose reload, call or task was cancelled before its time was over.
+#[derive(Debug, thiserror::Error)]
+#[error("the call was cancelled")]
+struct Cancelled;
 
 /// Where code was when its time was over: its chunk's name and line.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +88,12 @@ impl Interrupt {
         let this = self.clone();
         let triggers = HookTriggers::new().every_nth_instruction(stride);
         lua.set_global_hook(triggers, move |lua, debug| {
+            this.turns.hook_runs();
+            // Elsewhere the watch sees to that.
+            if cfg!(feature = "luajit") && turns::is_cancelled() && !is_ours(debug) {
+                this.hook(lua, 1)?;
+                return Err(mlua::Error::external(Cancelled));
+            }
             let now = this.began.elapsed().as_nanos() as u64;
             if now < this.deadline.load(Ordering::Relaxed) {
                 let others = cfg!(feature = "lua54") && now > this.gives_way.load(Ordering::Relaxed);
@@ -109,6 +121,11 @@ impl Interrupt {
             Err(mlua::Error::external(Interrupted))
         })
     }
+}
+
+/// Whether code of this crate runs, which does not loop: what looks where the script was is let go on.
+fn is_ours(debug: &Debug<'_>) -> bool {
+    debug.source().source.as_deref() == Some("=graceful")
 }
 
 /// A deadline is armed; ends when dropped.

@@ -1,9 +1,8 @@
 //! What runs in the VM now, so that a call that was cancelled is stopped although it spins, and what only its
-//! lock protects. The only file of this crate with `unsafe` in it.
+//! lock protects.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ptr::null;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -12,12 +11,19 @@ use std::time::{Duration, Instant};
 
 use graceful_core::Lease;
 use mlua::Lua;
-use mlua::ffi::{self, lua_State};
+use mlua::ffi::lua_State;
 use mlua::thread::{ThreadEvent, ThreadTriggers};
 
 use crate::vm::Vm;
+#[cfg(feature = "lua54")]
+pub(crate) use follow::resume;
 use wanted::Wanted;
 
+#[cfg(feature = "lua54")]
+mod follow;
+mod stop;
+#[cfg(test)]
+mod tests;
 mod wanted;
 mod watch;
 
@@ -34,12 +40,22 @@ struct Turn {
     began: Instant,
     /// The coroutine the turn resumed, and those that were resumed from it, innermost last.
     states: Vec<State>,
+    /// When the watch last saw that a hook had run, or set one.
+    hooked: Option<Instant>,
+}
+
+impl Turn {
+    fn is_cancelled(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_cancelled)
+    }
 }
 
 /// The turns of one VM that are under way, innermost last.
 pub(crate) struct Turns {
     main: AtomicPtr<lua_State>,
     running: Mutex<Vec<Turn>>,
+    /// A hook ran since the watch last looked.
+    hooked: AtomicBool,
     watched: AtomicBool,
     until: Mutex<Option<Instant>>,
     limit: OnceLock<Duration>,
@@ -57,8 +73,8 @@ impl Turns {
     /// Called while nothing runs in `lua`.
     pub(crate) fn new(lua: &Lua) -> Arc<Self> {
         let main = AtomicPtr::new(lua.state());
-        let (running, watched, until, limit, wanted) = Default::default();
-        let turns = Self { main, running, watched, until, limit, wanted };
+        let (running, hooked, watched, until, limit, wanted) = Default::default();
+        let turns = Self { main, running, hooked, watched, until, limit, wanted };
         let turns = Arc::new(turns);
         if cfg!(not(feature = "luajit")) {
             let weak = Arc::downgrade(&turns);
@@ -74,7 +90,12 @@ impl Turns {
 
     /// A turn begins on this thread, under its lease.
     pub(crate) fn enter(&self) -> Entered<'_> {
-        self.lock().push(Turn { lease: Lease::current(), began: Instant::now(), states: Vec::new() });
+        self.lock().push(Turn {
+            lease: Lease::current(),
+            began: Instant::now(),
+            states: Vec::new(),
+            hooked: None,
+        });
         THROWN.set(false);
         Entered { turns: self, outer: RUNNING.replace(self), _not_send: PhantomData }
     }
@@ -115,23 +136,6 @@ impl Turns {
         let turns = self.lock();
         let outermost = turns.first().filter(|turn| turn.began.elapsed() > most)?;
         Some((outermost.lease.clone(), outermost.began.elapsed()))
-    }
-
-    fn stop_cancelled(&self) {
-        let turns = self.lock();
-        wanted::cancel_who_keeps(*self.wanted(), turns.first());
-        if let (Some(limit), Some(turn)) = (self.limit.get(), turns.first())
-            && turn.began.elapsed() > *limit
-            && let Some(lease) = &turn.lease
-        {
-            lease.cancellation().overran(*limit);
-        }
-        let Some(Turn { lease: Some(lease), states, .. }) = turns.last() else { return };
-        if let Some(state) = states.last().filter(|_| lease.is_cancelled()) {
-            // SAFETY: the coroutine runs in a turn that cannot end while `turns` is locked, so it is alive;
-            // setting a hook from another thread is what Lua's own Ctrl-C handler does.
-            unsafe { ffi::lua_sethook(state.0, Some(stop_if_cancelled), ffi::LUA_MASKCOUNT, 1) };
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
@@ -186,109 +190,4 @@ impl Drop for Entered<'_> {
 /// Whether the call or task that this thread runs was cancelled.
 pub(crate) fn is_cancelled() -> bool {
     Lease::current().is_some_and(|lease| lease.is_cancelled())
-}
-
-/// Whether what was cancelled is left as it stands, for whoever polls it to drop: every second time in a turn, for it
-/// has caught the error before, maybe in one of a great many `pcall`s. Inside of a coroutine of its own it goes on.
-#[cfg(feature = "lua54")]
-fn leaves(state: *mut lua_State) -> bool {
-    let again = THROWN.replace(!THROWN.get());
-    // SAFETY: see `resume_followed`.
-    let turns = unsafe { RUNNING.get().as_ref() };
-    again && turns.is_some_and(|turns| turns.is_only(state))
-}
-
-/// Runs on the thread that runs the code, so the thread's lease is that of the code.
-unsafe extern "C-unwind" fn stop_if_cancelled(state: *mut lua_State, at: *mut ffi::lua_Debug) {
-    // SAFETY: called by Lua with a live state and what it is at; nothing in this frame has to be dropped when the error
-    // leaves it. A source's name ends with a zero.
-    unsafe {
-        if is_cancelled() {
-            // What looks where the script was is let go on: it does not loop.
-            if ffi::lua_getinfo(state, c"S".as_ptr(), at) != 0 && CStr::from_ptr((*at).source) == c"=graceful"
-            {
-                return;
-            }
-            #[cfg(feature = "lua54")]
-            if leaves(state) && ffi::lua_isyieldable(state) != 0 {
-                ffi::lua_yield(state, 0);
-                return;
-            }
-            ffi::luaL_where(state, 0);
-            ffi::lua_pushstring(state, c"the call was cancelled".as_ptr());
-            ffi::lua_concat(state, 2);
-            ffi::lua_error(state);
-        }
-        ffi::lua_sethook(state, None, 0, 0);
-    }
-}
-
-/// `coroutine.resume` as Lua has it, except that the coroutine is followed and inherits the hook: on plain Lua
-/// a hook belongs to one coroutine. LuaJIT's belong to the VM and need no such thing.
-#[cfg(feature = "lua54")]
-pub(crate) fn resume(lua: &Lua) -> mlua::Result<mlua::Function> {
-    // SAFETY: `resume_followed` keeps to Lua's protocol for C functions.
-    unsafe { lua.create_c_function(resume_followed) }
-}
-
-#[cfg(feature = "lua54")]
-unsafe extern "C-unwind" fn resume_followed(state: *mut lua_State) -> std::os::raw::c_int {
-    // SAFETY: called by Lua with a live state. The coroutine is its first argument, so it stays alive. `RUNNING`
-    // is set for as long as the turn it belongs to lasts, which is longer than this call. Errors leave this frame
-    // only where nothing in it has to be dropped.
-    unsafe {
-        let co = ffi::lua_tothread(state, 1);
-        if co.is_null() {
-            ffi::lua_pushstring(state, c"bad argument #1 to 'resume' (coroutine expected)".as_ptr());
-            ffi::lua_error(state);
-        }
-        let given = ffi::lua_gettop(state) - 1;
-        if ffi::lua_checkstack(co, given) == 0 {
-            return failed(state, c"too many arguments to resume");
-        }
-        ffi::lua_xmove(state, co, given);
-        if let Some(hook) = ffi::lua_gethook(state) {
-            ffi::lua_sethook(co, Some(hook), ffi::lua_gethookmask(state), ffi::lua_gethookcount(state));
-        }
-        let turns = RUNNING.get().as_ref();
-        turns.into_iter().for_each(|turns| turns.inner(Some(State(co))));
-        let mut returned = 0;
-        let status = ffi::lua_resume(co, state, given, &mut returned);
-        turns.into_iter().for_each(|turns| turns.inner(None));
-        if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
-            ffi::lua_pushboolean(state, 0);
-            ffi::lua_xmove(co, state, 1);
-            return 2;
-        }
-        if ffi::lua_checkstack(state, returned + 1) == 0 {
-            ffi::lua_pop(co, returned);
-            return failed(state, c"too many results to resume");
-        }
-        ffi::lua_pushboolean(state, 1);
-        ffi::lua_xmove(co, state, returned);
-        returned + 1
-    }
-}
-
-#[cfg(feature = "lua54")]
-unsafe fn failed(state: *mut lua_State, message: &std::ffi::CStr) -> std::os::raw::c_int {
-    // SAFETY: called with a live state that has room for two values, which Lua gives every C function.
-    unsafe {
-        ffi::lua_pushboolean(state, 0);
-        ffi::lua_pushstring(state, message.as_ptr());
-    }
-    2
-}
-
-#[cfg(feature = "lua54")]
-impl Turns {
-    /// The innermost turn resumed one more coroutine, or that came back.
-    fn inner(&self, state: Option<State>) {
-        let mut turns = self.lock();
-        let Some(turn) = turns.last_mut() else { return };
-        match state {
-            Some(state) => turn.states.push(state),
-            None => drop(turn.states.pop()),
-        }
-    }
 }
