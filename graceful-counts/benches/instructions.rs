@@ -90,21 +90,33 @@ fn module(at: usize) -> Script {
     script.function("answer", [ret(42)]).value("at", at as i64)
 }
 
-/// So many modules are live; `edited` of them have a new text, the last ones first.
-fn app<S: Subject>(modules: usize, edited: usize, options: ReloadOptions) -> App {
-    let (clock, sources) = (ManualClock::new(), MemorySources::new());
+fn put<S: Subject>(sources: &MemorySources, script: &Script) {
     let dialect = S::dialect();
-    let put = |script: &Script| {
-        sources.put(&script.name, dialect.backend(), dialect.extension(), dialect.render(script));
-    };
-    (0..modules).for_each(|at| put(&module(at)));
-    put(&(0..modules).fold(Script::plain("main"), |main, at| main.requires(&name(at))));
+    sources.put(&script.name, dialect.backend(), dialect.extension(), dialect.render(script));
+}
+
+/// So many modules are there, of which none is loaded.
+fn unloaded<S: Subject>(modules: usize) -> (App, Arc<MemorySources>) {
+    let (clock, sources) = (ManualClock::new(), MemorySources::new());
+    (0..modules).for_each(|at| put::<S>(&sources, &module(at)));
+    put::<S>(&sources, &(0..modules).fold(Script::plain("main"), |main, at| main.requires(&name(at))));
     let builder = Engine::builder(Arc::new(clock.clone())).backend(S::backend());
     let engine = builder.sources(sources.clone()).entry("main").build();
     let handle = engine.handle("m0", "answer");
-    clock.block_on(engine.reload(ReloadOptions::default())).expect("it loads");
-    (modules - edited..modules).for_each(|at| put(&module(at).comment("edited")));
-    App { clock, engine, options, handle }
+    (App { clock, engine, options: ReloadOptions::default(), handle }, sources)
+}
+
+/// Nothing of it is live yet.
+fn new<S: Subject>(modules: usize) -> App {
+    unloaded::<S>(modules).0
+}
+
+/// So many modules are live; `edited` of them have a new text, the last ones first.
+fn app<S: Subject>(modules: usize, edited: usize, options: ReloadOptions) -> App {
+    let (app, sources) = unloaded::<S>(modules);
+    app.clock.block_on(app.engine.reload(ReloadOptions::default())).expect("it loads");
+    (modules - edited..modules).for_each(|at| put::<S>(&sources, &module(at).comment("edited")));
+    App { options, ..app }
 }
 
 /// All are reloaded, whether they changed or not.
@@ -129,6 +141,17 @@ fn reload(app: App) -> App {
     app
 }
 
+// All of it is loaded for the first time. Thirty texts are not enough for another thread to help parsing.
+#[library_benchmark]
+#[bench::of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_749_000))]
+#[bench::of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_657_000))]
+#[bench::of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(10_072_000))]
+#[bench::of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
+fn start(app: App) -> App {
+    black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it loads");
+    app
+}
+
 #[library_benchmark]
 #[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(13_060_000))]
 #[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(59_565_000))]
@@ -148,5 +171,5 @@ fn calls(app: App) -> App {
     app
 }
 
-library_benchmark_group!(name = instructions, benchmarks = [reload, plan, calls]);
+library_benchmark_group!(name = instructions, benchmarks = [start, reload, plan, calls]);
 main!(library_benchmark_groups = instructions);

@@ -27,6 +27,9 @@ struct Args {
     keep_slowest: Option<PathBuf>,
 }
 
+/// What reads in a host that serves, and is run by itself.
+const ADMIN_SOCKET: &str = "admin socket";
+
 fn told(name: &str, began: Instant, fuzzed: &Fuzzed, args: &Args) -> usize {
     let Fuzzed { inputs, bytes, slowest, slowest_input, panics } = fuzzed;
     let took = began.elapsed().as_secs_f64();
@@ -48,15 +51,20 @@ fn told(name: &str, began: Instant, fuzzed: &Fuzzed, args: &Args) -> usize {
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
     let is_wanted = |name: &str| args.reader.as_ref().is_none_or(|wanted| wanted == name);
-    let (mut panics, mut read) = (0, 0);
-    for reader in readers().into_iter().filter(|reader| is_wanted(reader.name)) {
+    let (mut panics, mut read, readers) = (0, 0, readers());
+    let names: Vec<_> = readers.iter().map(|reader| reader.name).chain([ADMIN_SOCKET]).collect();
+    if !names.iter().any(|name| is_wanted(name)) {
+        eprintln!("there is no such reader; there are: {}", names.join(", "));
+        return std::process::ExitCode::from(2);
+    }
+    for reader in readers.into_iter().filter(|reader| is_wanted(reader.name)) {
         let (name, began) = (reader.name, Instant::now());
         panics += told(name, began, &reader.run(args.inputs, args.seed), &args);
         read += args.inputs;
     }
-    if is_wanted("admin socket") && args.requests > 0 {
+    if is_wanted(ADMIN_SOCKET) && args.requests > 0 {
         let began = Instant::now();
-        panics += told("admin socket", began, &requests::run(args.requests, args.seed), &args);
+        panics += told(ADMIN_SOCKET, began, &requests::run(args.requests, args.seed), &args);
         read += args.requests;
     }
     println!("{read} inputs, {panics} panics");
