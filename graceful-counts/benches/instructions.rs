@@ -143,10 +143,10 @@ fn reload(app: App) -> App {
 
 // All of it is loaded for the first time. Thirty texts are not enough for another thread to help parsing.
 #[library_benchmark]
-#[bench::of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_749_000))]
-#[bench::of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_657_000))]
-#[bench::of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(10_072_000))]
-#[bench::of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
+#[bench::all_of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_749_000))]
+#[bench::all_of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_657_000))]
+#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(10_072_000))]
+#[bench::all_of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
 fn start(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it loads");
     app
