@@ -7,7 +7,7 @@ mod scan;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::backend::Backend;
 use crate::error::Place;
@@ -55,6 +55,16 @@ pub(crate) struct Load {
     pub(crate) live: Option<Arc<Instance>>,
     pub(crate) reason: Reason,
     pub(crate) rank: u64,
+    /// What it was staged as.
+    pub(crate) staged: OnceLock<Arc<Instance>>,
+}
+
+impl Load {
+    /// The live and the staged instance, if one backend has both.
+    pub(crate) fn pair(&self) -> Option<(&Arc<Instance>, &Arc<Instance>)> {
+        let (old, new) = (self.live.as_ref()?, self.staged.get()?);
+        (old.source.backend == new.source.backend).then_some((old, new))
+    }
 }
 
 /// What a reload is going to do: the plan, and everything that was read to make it.
@@ -99,13 +109,13 @@ impl Changes {
             }
             if let Some(load) = self.spare.remove(&name) {
                 self.leaving.remove(&name);
-                stack.extend(next_edges(&load).into_keys());
+                stack.extend(next_edges(&load).keys().cloned());
                 self.take_in(&name, load);
                 kept.loaded.push(name);
             } else if retired && let Some(live) = self.leaving.remove(&name) {
                 self.plan.steps.retain(|step| step.module != name);
                 self.plan.unload.retain(|left| *left != name);
-                stack.extend(live.edges().into_keys());
+                stack.extend(live.edges().keys().cloned());
                 kept.stays.push(name);
             }
         }
@@ -186,17 +196,23 @@ impl Draft<'_> {
 
 /// What the next version requires, as far as is known before it runs: its constant requires, and those whose
 /// name was not constant and which the live version has been seen to run.
-pub(crate) fn next_edges(load: &Load) -> Edges {
+pub(crate) fn next_edges(load: &Load) -> Arc<Edges> {
+    let live = load.live.as_ref().map(|live| (live, live.edges()));
+    // The same text requires the same. What its top level was seen to ask for only orders the version that asked.
+    if let Some((live, edges)) = &live
+        && Arc::ptr_eq(&live.source, &load.source)
+        && edges.values().all(|edge| edge.deferred || !edge.dynamic)
+    {
+        return edges.clone();
+    }
     let mut edges: Edges = Edges::new();
     for require in load.compiled.requires.iter() {
         let edge = Edge { place: Some(require.place.clone()), deferred: require.deferred, dynamic: false };
         let known = edges.entry(require.name.clone()).or_insert(edge);
         known.deferred &= require.deferred;
     }
-    if let Some(live) = &load.live {
-        for (name, edge) in live.edges().into_iter().filter(|(_, edge)| edge.dynamic) {
-            edges.entry(name).or_insert(Edge { deferred: true, ..edge });
-        }
+    for (name, edge) in live.iter().flat_map(|(_, seen)| seen.iter()).filter(|(_, edge)| edge.dynamic) {
+        edges.entry(name.clone()).or_insert(Edge { deferred: true, ..edge.clone() });
     }
-    edges
+    Arc::new(edges)
 }

@@ -39,7 +39,7 @@ pub struct Instance {
     pub state_since: Duration,
     /// The last version that registered itself on its state: the form that the state has.
     pub(crate) state_version: OnceLock<Version>,
-    pub(crate) edges: Mutex<Edges>,
+    pub(crate) edges: Mutex<Arc<Edges>>,
     pub(crate) last: AtomicU64,
     pub(crate) module: OnceLock<Arc<dyn Module>>,
     /// Its `init` ran, in this version or an earlier one, so that it is owed a `finalize`.
@@ -79,7 +79,7 @@ impl Instance {
     }
 
     /// What it requires, as far as is known.
-    pub fn edges(&self) -> Edges {
+    pub fn edges(&self) -> Arc<Edges> {
         self.edges.lock().unwrap().clone()
     }
 }
@@ -270,7 +270,9 @@ impl World {
             return;
         }
         let edge = Edge { place: place(), deferred: from.module().is_some(), dynamic: true };
-        from.edges.lock().unwrap().entry(to.clone()).or_insert_with(|| edge.clone());
+        let mut edges = from.edges.lock().unwrap();
+        Arc::make_mut(&mut edges).entry(to.clone()).or_insert_with(|| edge.clone());
+        drop(edges);
         let live = self.gate.live();
         if from.lives_at(live) && from.last().0 == u64::MAX {
             self.graph.lock().unwrap().add(&from.name, to, edge);

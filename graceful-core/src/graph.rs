@@ -4,6 +4,7 @@ mod order;
 mod places;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::error::Place;
 use crate::planted::{Bug, is_planted};
@@ -29,14 +30,14 @@ pub type Edges = BTreeMap<Name, Edge>;
 /// The graph of the live modules, kept up to date edge by edge.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    requires: BTreeMap<Name, Edges>,
+    requires: BTreeMap<Name, Arc<Edges>>,
     dependents: BTreeMap<Name, BTreeSet<Name>>,
 }
 
 impl Graph {
     /// Adds one edge; keeps an edge that is there, except that a load-time one replaces a deferred one.
     pub fn add(&mut self, from: &Name, to: &Name, edge: Edge) {
-        let edges = self.requires.entry(from.clone()).or_default();
+        let edges = Arc::make_mut(self.requires.entry(from.clone()).or_default());
         let known = edges.entry(to.clone()).or_insert_with(|| edge.clone());
         known.deferred &= edge.deferred;
         self.dependents.entry(to.clone()).or_default().insert(from.clone());
@@ -49,7 +50,12 @@ impl Graph {
     }
 
     /// Replaces everything `from` requires.
-    pub fn replace(&mut self, from: &Name, edges: Edges) {
+    pub fn replace(&mut self, from: &Name, edges: Arc<Edges>) {
+        // Most edits leave the requires as they are, and those who are required with them.
+        if let Some(known) = self.requires.get_mut(from).filter(|known| known.keys().eq(edges.keys())) {
+            *known = edges;
+            return;
+        }
         self.remove(from);
         for to in edges.keys() {
             self.dependents.entry(to.clone()).or_default().insert(from.clone());
@@ -59,20 +65,20 @@ impl Graph {
 
     /// Forgets what `from` requires; edges to it stay.
     pub fn remove(&mut self, from: &Name) {
-        for to in self.requires.remove(from).unwrap_or_default().into_keys() {
-            let empty = self.dependents.get_mut(&to).is_some_and(|set| {
+        for to in self.requires.remove(from).iter().flat_map(|edges| edges.keys()) {
+            let empty = self.dependents.get_mut(to).is_some_and(|set| {
                 set.remove(from);
                 set.is_empty()
             });
             if empty {
-                self.dependents.remove(&to);
+                self.dependents.remove(to);
             }
         }
     }
 
     /// What `from` requires.
     pub fn requires(&self, from: &str) -> impl Iterator<Item = (&Name, &Edge)> {
-        self.requires.get(from).into_iter().flatten()
+        self.requires.get(from).into_iter().flat_map(|edges| edges.iter())
     }
 
     /// Who requires `to`, directly.
@@ -87,16 +93,15 @@ impl Graph {
 
     /// Everything that reaches one of `seeds`, each with the dependency through which it was reached first.
     /// The seeds themselves are not in the answer.
-    pub fn affected<'a>(&self, seeds: impl IntoIterator<Item = &'a Name>) -> BTreeMap<Name, Name> {
-        let mut queue: VecDeque<Name> = seeds.into_iter().cloned().collect();
-        let seeds: BTreeSet<Name> = queue.iter().cloned().collect();
+    pub fn affected(&self, seeds: &BTreeSet<Name>) -> BTreeMap<Name, Name> {
+        let mut queue: VecDeque<&Name> = seeds.iter().collect();
         let mut reached = BTreeMap::new();
         while let Some(name) = queue.pop_front() {
-            for dependent in self.dependents(&name) {
+            for dependent in self.dependents(name) {
                 if !seeds.contains(dependent) && !reached.contains_key(dependent) {
                     reached.insert(dependent.clone(), name.clone());
                     if !is_planted(Bug::ShallowDependents) {
-                        queue.push_back(dependent.clone());
+                        queue.push_back(dependent);
                     }
                 }
             }
@@ -127,9 +132,9 @@ mod tests {
         graph.add(&"b".into(), &"a".into(), Edge::default());
         graph.add(&"c".into(), &"b".into(), Edge::default());
         graph.add(&"d".into(), &"x".into(), Edge::default());
-        let affected = graph.affected([&Name::from("a")]);
+        let affected = graph.affected(&["a".into()].into());
         assert_eq!(affected, BTreeMap::from([("b".into(), "a".into()), ("c".into(), "b".into())]));
-        graph.replace(&"b".into(), Edges::new());
-        assert!(graph.affected([&Name::from("a")]).is_empty());
+        graph.replace(&"b".into(), Arc::default());
+        assert!(graph.affected(&["a".into()].into()).is_empty());
     }
 }

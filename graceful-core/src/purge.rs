@@ -56,7 +56,7 @@ impl World {
             if seen.insert(name.clone())
                 && let Some(instance) = self.instance_at(&name, generation)
             {
-                stack.extend(instance.edges().into_keys());
+                stack.extend(instance.edges().keys().cloned());
             }
         }
         false

@@ -253,6 +253,7 @@ impl Staging {
         self.failure = None;
         let (module, new) = (instance.name.clone(), instance.version());
         let took = instance.staged_in.get().copied().unwrap_or_default();
+        let _ = changes.loads[&instance.name].staged.set(instance.clone());
         self.staged.push(instance);
         self.world.emit(EventKind::Staged { module, old, new, took });
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::parse::Unparsed;
 use super::{Changes, Failure, Inputs, Load, next_edges};
@@ -74,7 +74,7 @@ impl<'a> Draft<'a> {
             return;
         }
         let gone = self.leaving.iter().filter(|(_, (_, reason))| *reason == Reason::SourceGone);
-        let seeds: Vec<Name> = self.loads.keys().chain(gone.map(|(name, _)| name)).cloned().collect();
+        let seeds: BTreeSet<Name> = self.loads.keys().chain(gone.map(|(name, _)| name)).cloned().collect();
         let affected = self.inputs.world.graph.lock().unwrap().affected(&seeds);
         for (name, through) in affected {
             if let Some(live) = self.live(&name).filter(|_| !self.leaving.contains_key(&name)) {
@@ -98,7 +98,7 @@ impl<'a> Draft<'a> {
     pub(super) fn again(&mut self, live: Arc<Instance>, reason: Reason) {
         let name = live.name.clone();
         let (source, compiled, rank) = (live.source.clone(), live.compiled.clone(), live.rank);
-        let load = Load { source, compiled, live: Some(live), reason, rank };
+        let load = Load { source, compiled, live: Some(live), reason, rank, staged: OnceLock::new() };
         if let Entry::Vacant(entry) = self.loads.entry(name.clone()) {
             entry.insert(load);
             self.queue.push_back(name);

@@ -1,7 +1,7 @@
 //! Parsing what a plan reads, all of it together that is known by then: a language may use several threads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::draft::Draft;
 use super::{Failure, Load};
@@ -55,7 +55,8 @@ impl Draft<'_> {
                 Some(Ok(compiled)) => {
                     let rank = live.as_ref().map_or(u64::MAX, |live| live.rank);
                     let source = Arc::new(source);
-                    self.loads.insert(name.clone(), Load { source, compiled, live, reason, rank });
+                    let staged = OnceLock::new();
+                    self.loads.insert(name.clone(), Load { source, compiled, live, reason, rank, staged });
                     self.queue.push_back(name);
                     continue;
                 }

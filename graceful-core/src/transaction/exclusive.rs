@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 
 use super::{Failure, Transaction};
+use crate::changes::Load;
 use crate::event::{EventKind, Phase};
 use crate::gate::{Generation, LeaseKind};
 use crate::generation::Instance;
@@ -24,8 +25,8 @@ impl Transaction {
     pub(super) async fn drain(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Drain);
         self.deadline = self.world.clock.now() + self.engine.limits.exclusive;
-        let mut exclusive: BTreeSet<Name> =
-            self.changes().loads.keys().filter(|name| self.is_exclusive(name)).cloned().collect();
+        let exclusive = self.changes().loads.iter().filter(|(_, load)| self.is_exclusive(load));
+        let mut exclusive: BTreeSet<Name> = exclusive.map(|(name, _)| name.clone()).collect();
         exclusive.extend(self.roles.stop.iter().map(|member| member.instance.name.clone()));
         exclusive.extend(self.role_states().into_iter().map(|old| old.name.clone()));
         if exclusive.is_empty() {
@@ -70,11 +71,10 @@ impl Transaction {
 
     pub(super) async fn suspend(&mut self) -> Result<(), Failure> {
         self.begin(Phase::Suspend);
-        let unload = self.changes().plan.unload.iter();
-        let hooked: Vec<Arc<Instance>> = unload
-            .filter(|name| self.has_reload_hook(name) || self.chains.contains_key(*name))
-            .filter_map(|name| Some(self.pair(name)?.0))
-            .collect();
+        let pairs = self.changes().plan.unload.iter().filter_map(|name| self.pair(name));
+        let hooked =
+            pairs.filter(|(old, new)| has_reload_hook(old, new) || self.chains.contains_key(&old.name));
+        let hooked: Vec<Arc<Instance>> = hooked.map(|(old, _)| old.clone()).collect();
         // Every copy before the first hook, which may change the state of another module by calling it.
         for old in hooked.iter().filter(|_| !is_planted(Bug::LateCheckpoint)) {
             self.checkpoint(&old.name, old).await?;
@@ -105,10 +105,13 @@ impl Transaction {
         let members = self.roles.start.iter().filter(|member| member.starts_on_state());
         let live = members.filter_map(|member| match self.pair(&member.instance.name) {
             // It is the new code that writes, and a state too large to be copied must not be stuck with the old one.
-            Some((old, new)) => Some(old).filter(|_| mode(&new) != CheckpointMode::None),
+            Some((old, new)) => Some(old.clone()).filter(|_| mode(new) != CheckpointMode::None),
             None => Some(member.instance.clone()).filter(|instance| instance.born <= self.base),
         });
-        let hooked = |name: &Name| self.has_reload_hook(name) || self.chains.contains_key(name);
+        let hooked = |name: &Name| {
+            self.pair(name).is_some_and(|(old, new)| has_reload_hook(old, new))
+                || self.chains.contains_key(name)
+        };
         live.filter(|old| mode(old) != CheckpointMode::None && !hooked(&old.name)).collect()
     }
 
@@ -164,11 +167,11 @@ impl Transaction {
         self.begin(Phase::Activate);
         let generation = Generation(self.base.0 + 1);
         let mut drafts = self.drafts().await?;
-        for name in self.load_order() {
-            if let Some(draft) = drafts.remove(&name) {
-                self.migrate(&name, draft).await?;
+        let staged = self.staging.as_ref().map(|staging| staging.staged.clone());
+        for new in staged.unwrap_or_default() {
+            if let Some(draft) = drafts.remove(&new.name) {
+                self.migrate(&new.name, draft).await?;
             }
-            let new = self.world.instance_at(&name, generation).expect("it was staged");
             let Some(module) = new.module().filter(|module| module.manifest().registered) else { continue };
             let hooks = module.manifest().hooks;
             let first = !new.initialised.swap(true, Ordering::AcqRel) || is_planted(Bug::InitAtReload);
@@ -181,7 +184,7 @@ impl Transaction {
                     *done = true;
                 }
             } else if !first && hooks.after_reload {
-                self.journal.began.insert(name.clone());
+                self.journal.began.insert(new.name.clone());
                 self.hook(&new, Hook::AfterReload, generation).await?;
             }
         }
@@ -205,47 +208,30 @@ impl Transaction {
         self.deadline.saturating_sub(self.world.clock.now())
     }
 
-    /// The modules that were staged, in load order: what the plan foresaw, then in the order it turned up.
-    pub(super) fn load_order(&self) -> Vec<Name> {
-        let staged = self.staging.iter().flat_map(|staging| &staging.staged);
-        staged.map(|instance| instance.name.clone()).collect()
-    }
-
     /// The live and the staged instance of a module that is reloaded by the backend that has it.
-    pub(super) fn pair(&self, name: &Name) -> Option<(Arc<Instance>, Arc<Instance>)> {
-        let old = self.changes().loads.get(name)?.live.clone()?;
-        let new =
-            self.world.instance_at(name, Generation(self.base.0 + 1)).filter(|new| new.born > old.born)?;
-        (old.source.backend == new.source.backend).then_some((old, new))
+    pub(super) fn pair(&self, name: &Name) -> Option<(&Arc<Instance>, &Arc<Instance>)> {
+        self.changes().loads.get(name)?.pair()
     }
 
     /// The staged code of a module.
     pub(super) fn staged(&self, name: &Name) -> Option<Arc<dyn Module>> {
-        let generation = self.staging.as_ref()?.generation;
-        let staged =
-            self.world.instance_at(name, generation).filter(|instance| instance.born == generation)?;
-        staged.module().cloned()
+        self.changes().loads.get(name)?.staged.get()?.module().cloned()
     }
 
-    fn has_reload_hook(&self, name: &Name) -> bool {
-        let Some((old, new)) = self.pair(name) else {
-            return false;
-        };
-        let before = old.module().is_some_and(|module| module.manifest().hooks.before_reload);
-        before || new.module().is_some_and(|module| module.manifest().hooks.after_reload)
-    }
-
-    fn is_exclusive(&self, name: &Name) -> bool {
-        let Some((old, new)) = self.pair(name) else {
+    fn is_exclusive(&self, load: &Load) -> bool {
+        let Some((old, new)) = load.pair() else {
             return false;
         };
         let asks = |instance: &Arc<Instance>| instance.module().is_some_and(|module| module.manifest().drain);
-        let migrates = self.chains.contains_key(name);
-        migrates
-            || asks(&old)
-            || asks(&new)
-            || (self.has_reload_hook(name) && mode(&old) != CheckpointMode::None)
+        let migrates = self.chains.contains_key(&old.name);
+        migrates || asks(old) || asks(new) || (has_reload_hook(old, new) && mode(old) != CheckpointMode::None)
     }
+}
+
+/// Whether the live code has a hook before it is replaced, or the staged code one after it.
+fn has_reload_hook(old: &Instance, new: &Instance) -> bool {
+    old.module().is_some_and(|module| module.manifest().hooks.before_reload)
+        || new.module().is_some_and(|module| module.manifest().hooks.after_reload)
 }
 
 /// The live code says how its state is protected: it is what a rollback goes back to.

@@ -25,8 +25,10 @@ impl Transaction {
     /// Finds the chain of every module whose version changes. Refuses what has none and needs one.
     pub(super) fn find_migrations(&mut self) -> Result<(), Failure> {
         self.chains.clear();
-        for name in self.load_order() {
-            let Some((old, new)) = self.pair(&name) else { continue };
+        let staged = self.staging.as_ref().map(|staging| staging.staged.clone());
+        for new in staged.unwrap_or_default() {
+            let name = new.name.clone();
+            let Some((old, _)) = self.pair(&name) else { continue };
             let (Some(before), Some(new)) = (old.module(), registered(&new)) else { continue };
             let state = old.state_version.get();
             if state.is_none() && !before.manifest().registered {
@@ -61,6 +63,7 @@ impl Transaction {
     /// Takes the chain of one module and pours what comes of it into its state.
     pub(super) async fn migrate(&mut self, name: &Name, mut draft: Draft) -> Result<(), Failure> {
         let (old, new) = self.pair(name).expect("a module that migrates was live");
+        let (old, new) = (old.clone(), new.clone());
         let mut last = None;
         let again = self.chains[name].iter().filter(|_| is_planted(Bug::MigratedTwice));
         for step in self.chains[name].iter().chain(again) {

@@ -25,7 +25,7 @@ pub(crate) async fn retire(tx: &mut Transaction) {
         let Some(old) = old.or_else(|| changes.leaving.get(&name).cloned()) else {
             continue;
         };
-        let new = tx.world.live(&name).filter(|new| new.source.backend == old.source.backend);
+        let new = tx.pair(&name).map(|(_, new)| new.clone());
         match new {
             Some(new) if is_planted(Bug::HandoverLost) => drop(new),
             Some(new) => hand_over(tx, &old, &new),

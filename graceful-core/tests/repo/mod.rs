@@ -19,7 +19,8 @@ pub fn root() -> PathBuf {
     core.parent().expect("the packages are folders of the root").to_owned()
 }
 
-/// Every file whose name ends in one of `ends`, outside of build results and hidden folders.
+/// Every file whose name ends in one of `ends`, outside of build results, wherever cargo puts them, and hidden
+/// folders.
 pub fn files(ends: &[&str]) -> Vec<Text> {
     let root = root();
     let mut found = Vec::new();
@@ -29,7 +30,7 @@ pub fn files(ends: &[&str]) -> Vec<Text> {
             let path = entry.expect("an entry of a folder").path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if name != "target" && !name.starts_with('.') {
+                if !name.starts_with('.') && !path.join("CACHEDIR.TAG").exists() {
                     folders.push(path);
                 }
             } else if ends.iter().any(|end| name.ends_with(end))
