@@ -1,6 +1,7 @@
 //! Finds the requires of a text by reading it, and what it registers with.
 
 use graceful_core::{Declared, Place, Require};
+use memchr::memmem;
 
 use self::declared::Taken;
 use self::lexer::{Lexer, Token};
@@ -14,8 +15,18 @@ mod strings;
 /// Every `require` of `text` with a constant name, in the order of the text, and what is certain to be registered
 /// as `name`. Reads Lua 5.1 to 5.4, LuaJIT and Luau; a text that does not parse gives what was found on the way.
 pub(crate) fn scan(text: &[u8], origin: &str, name: &str) -> (Vec<Require>, Option<Declared>) {
+    let words: [&[u8]; 2] = [b"require", b"register_module"];
+    // Most modules have what is looked for at their top, and behind the last of these words there is none.
+    match words.iter().filter_map(|word| memmem::find_iter(text, word).last()).max() {
+        Some(last) => scan_to(last, text, origin, name),
+        None => Default::default(),
+    }
+}
+
+/// Reads `text` up to the token that begins after `last`.
+fn scan_to(last: usize, text: &[u8], origin: &str, name: &str) -> (Vec<Require>, Option<Declared>) {
     let mut reader = Reader::new(text);
-    while reader.token != Token::End {
+    while reader.token != Token::End && reader.at <= last {
         reader.read();
     }
     let declared = reader.declared(name);

@@ -2,7 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::scan;
+use super::{scan, scan_to};
+
+/// Reads all of `text`, whatever stands in it.
+fn whole(text: &[u8]) -> (Vec<graceful_core::Require>, Option<graceful_core::Declared>) {
+    scan_to(usize::MAX, text, "t.lua", "t")
+}
 
 /// `name`, or `name*` if deferred.
 fn names(text: impl AsRef<[u8]>) -> Vec<String> {
@@ -153,7 +158,7 @@ fn a_megabyte_of_any_pattern_is_read_in_linear_time() {
     for pattern in patterns {
         let text = pattern.repeat(1_000_000 / pattern.len());
         let start = std::time::Instant::now();
-        scan(text.as_bytes(), "t.lua", "t");
+        whole(text.as_bytes());
         let took = start.elapsed();
         assert!(took.as_secs() < 5, "{pattern:?} took {took:?}");
     }
@@ -211,15 +216,16 @@ fn required(text: &str) -> Vec<(String, u32)> {
 proptest! {
     #[test]
     fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
-        scan(&bytes, "t.lua", "t");
+        prop_assert_eq!(scan(&bytes, "t.lua", "t"), whole(&bytes));
     }
 
     #[test]
     fn no_lua_like_text_makes_it_fail(parts in prop::collection::vec(prop::sample::select(vec![
-        "require", "'", "\"", "[[", "]]", "[=[", "--", "`", "{", "}", "(", ")", "function", "end", "if", "then", "else",
+        "require", "local g = require 'graceful' ", " g.register_module('t', { version = '1.0.0' }) ", ".register_module", "return", "'", "\"", "[[", "]]", "[=[", "--", "`", "{", "}", "(", ")", "function", "end", "if", "then", "else",
         "elseif", "local", "repeat", "until", "do", "\\", "\n", "\r", "\\u{", "\\x", "0x", "1e", ".", "..", ":", "<", "=", " a ", "é",
     ]), 0..200)) {
-        scan(parts.concat().as_bytes(), "t.lua", "t");
+        let text = parts.concat();
+        prop_assert_eq!(scan(text.as_bytes(), "t.lua", "t"), whole(text.as_bytes()));
     }
 
     #[cfg(feature = "lua54")]
@@ -227,6 +233,7 @@ proptest! {
     fn it_finds_what_the_interpreter_requires(parts in prop::collection::vec(program(), 0..6)) {
         // One arm of each `if` runs, so only what the run saw must be found, at the same line.
         let text = parts.join("\n");
+        prop_assert_eq!(scan(text.as_bytes(), "t.lua", "t"), whole(text.as_bytes()));
         let found = scan(text.as_bytes(), "t.lua", "t").0;
         let at_load: Vec<_> = found.iter().filter(|r| !r.deferred).map(|r| (r.name.to_string(), r.place.line.unwrap())).collect();
         let mut rest = at_load.iter();
