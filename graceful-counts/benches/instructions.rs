@@ -131,11 +131,11 @@ fn leaf<S: Subject>(modules: usize) -> App {
 }
 
 #[library_benchmark]
-#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(2_147_000))]
-#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_856_000))]
-#[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(13_049_000))]
-#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_868_000))]
-#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(4_259_000))]
+#[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(1_368_000))]
+#[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_317_000))]
+#[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(10_180_000))]
+#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_293_000))]
+#[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(3_699_000))]
 fn reload(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it reloads");
     app
@@ -143,9 +143,9 @@ fn reload(app: App) -> App {
 
 // All of it is loaded for the first time. Thirty texts are not enough for another thread to help parsing.
 #[library_benchmark]
-#[bench::all_of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_749_000))]
-#[bench::all_of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_657_000))]
-#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(10_072_000))]
+#[bench::all_of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_746_000))]
+#[bench::all_of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_646_000))]
+#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(9_826_000))]
 #[bench::all_of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
 fn start(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it loads");
@@ -153,17 +153,17 @@ fn start(app: App) -> App {
 }
 
 #[library_benchmark]
-#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(13_060_000))]
-#[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(59_565_000))]
+#[bench::all_of_1000_fake(args = (1_000), setup = all::<FakeSubject>, config = counted(13_026_000))]
+#[bench::all_of_4000_fake(args = (4_000), setup = all::<FakeSubject>, config = counted(59_320_000))]
 fn plan(app: App) -> App {
     black_box(app.clock.block_on(app.engine.plan(app.options.clone()))).expect("it can be planned");
     app
 }
 
 #[library_benchmark]
-#[bench::fake(args = (1), setup = all::<FakeSubject>, config = counted(385_000))]
-#[bench::lua(args = (1), setup = all::<SteadyLua>, config = counted(897_000))]
-#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_122_000))]
+#[bench::fake(args = (1), setup = all::<FakeSubject>, config = counted(386_000))]
+#[bench::lua(args = (1), setup = all::<SteadyLua>, config = counted(898_000))]
+#[bench::rhai(args = (1), setup = all::<Rhai>, config = counted(1_126_000))]
 fn calls(app: App) -> App {
     for _ in 0..CALLS {
         black_box(app.handle.call_blocking(Vec::new())).expect("it is there");
