@@ -139,6 +139,11 @@ impl Changes {
     pub(crate) fn contains(&self, module: &Name) -> bool {
         self.loads.contains_key(module) || self.leaving.contains_key(module)
     }
+
+    /// Whether all of the world is reloaded or leaves.
+    pub(crate) fn takes_all(&self, world: &World) -> bool {
+        takes_all(world, self.loads.len() + self.leaving.len(), |name| self.contains(name))
+    }
 }
 
 type Failure = ReloadErrorKind;
@@ -192,6 +197,13 @@ impl Draft<'_> {
         self.rank_from([name.clone()].into());
         Ok(())
     }
+}
+
+/// Whether nothing is in the world but a set of so many modules. Looks at none where there must be others: that must
+/// not be what a small reload costs.
+pub(crate) fn takes_all(world: &World, size: usize, contains: impl Fn(&Name) -> bool) -> bool {
+    let modules = world.modules.read().unwrap();
+    modules.len() <= size && modules.keys().all(contains)
 }
 
 /// What the next version requires, as far as is known before it runs: its constant requires, and those whose

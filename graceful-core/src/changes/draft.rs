@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 
 use super::parse::Unparsed;
-use super::{Changes, Failure, Inputs, Load, next_edges};
+use super::{Changes, Failure, Inputs, Load, next_edges, takes_all};
 use crate::error::Place;
 use crate::gate::Generation;
 use crate::generation::Instance;
@@ -85,13 +85,8 @@ impl<'a> Draft<'a> {
 
     /// Whether everything that is live is in the set or leaves: then nothing is left to take in.
     fn takes_all(&self) -> bool {
-        let world = &self.inputs.world;
-        // Looking at all of them must not be what a small reload costs.
-        let may = self.loads.len() + self.leaving.len() >= world.modules.read().unwrap().len();
-        may && world
-            .live_all()
-            .iter()
-            .all(|live| self.loads.contains_key(&live.name) || self.leaving.contains_key(&live.name))
+        let contains = |name: &Name| self.loads.contains_key(name) || self.leaving.contains_key(name);
+        takes_all(&self.inputs.world, self.loads.len() + self.leaving.len(), contains)
     }
 
     /// Reloads a live module from the source it has.

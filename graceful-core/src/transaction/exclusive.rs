@@ -167,8 +167,7 @@ impl Transaction {
         self.begin(Phase::Activate);
         let generation = Generation(self.base.0 + 1);
         let mut drafts = self.drafts().await?;
-        let staged = self.staging.as_ref().map(|staging| staging.staged.clone());
-        for new in staged.unwrap_or_default() {
+        for new in self.all_staged() {
             if let Some(draft) = drafts.remove(&new.name) {
                 self.migrate(&new.name, draft).await?;
             }
@@ -206,6 +205,11 @@ impl Transaction {
 
     pub(super) fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.world.clock.now())
+    }
+
+    /// What was staged, in load order: what the plan foresaw, then in the order it turned up.
+    pub(super) fn all_staged(&self) -> Vec<Arc<Instance>> {
+        self.staging.as_ref().map(|staging| staging.staged.clone()).unwrap_or_default()
     }
 
     /// The live and the staged instance of a module that is reloaded by the backend that has it.

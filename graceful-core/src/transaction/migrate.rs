@@ -25,8 +25,7 @@ impl Transaction {
     /// Finds the chain of every module whose version changes. Refuses what has none and needs one.
     pub(super) fn find_migrations(&mut self) -> Result<(), Failure> {
         self.chains.clear();
-        let staged = self.staging.as_ref().map(|staging| staging.staged.clone());
-        for new in staged.unwrap_or_default() {
+        for new in self.all_staged() {
             let name = new.name.clone();
             let Some((old, _)) = self.pair(&name) else { continue };
             let (Some(before), Some(new)) = (old.module(), registered(&new)) else { continue };

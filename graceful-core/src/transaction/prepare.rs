@@ -105,12 +105,9 @@ impl Transaction {
         let replaced = changes.replaced();
         self.world.in_flight.write().unwrap().closing = replaced.clone();
         // Where all of the world is in the set, nobody is left who could have gained an edge into it.
-        let few = changes.loads.len() + changes.leaving.len();
-        let modules = self.world.modules.read().unwrap();
-        if modules.len() <= few && modules.keys().all(|name| changes.contains(name)) {
+        if changes.takes_all(&self.world) {
             return BTreeMap::new();
         }
-        drop(modules);
         let affected = self.world.graph.lock().unwrap().affected(&replaced);
         let gone_by_force = |through: &Name| self.options.remove.contains(through);
         affected

@@ -30,7 +30,9 @@ pub fn files(ends: &[&str]) -> Vec<Text> {
             let path = entry.expect("an entry of a folder").path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.') && !path.join("CACHEDIR.TAG").exists() {
+                // Cargo marks the folder only where it makes it itself.
+                let built = name == "target" || path.join("CACHEDIR.TAG").exists();
+                if !built && !name.starts_with('.') {
                     folders.push(path);
                 }
             } else if ends.iter().any(|end| name.ends_with(end))
