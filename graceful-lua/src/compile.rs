@@ -3,19 +3,17 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
 
 use graceful_core::{Compiled, Name, ScriptError, Source};
 use memchr::memmem;
-use mlua::chunk::ChunkMode;
-use mlua::{Function, Lua, LuaOptions, StdLib};
 
 use crate::error::script_error;
+use crate::parser::Parser;
 use crate::scan::scan;
 
 /// A source that was parsed.
 pub(crate) struct Chunk {
-    bytecode: Vec<u8>,
+    bytecode: Box<[u8]>,
     name: CString,
     /// What it is known to require, in the order of the bytes.
     requires: Vec<Name>,
@@ -32,39 +30,14 @@ pub(crate) struct Given {
     pub(crate) soft: BTreeSet<String>,
 }
 
-/// VMs that only parse, each with the thread that had it last: it gets it again, or two that parse side by side would
-/// free what the other one's pool of memory is locked for.
-struct Scratch(Mutex<Vec<(ThreadId, Lua)>>);
-
-impl Scratch {
-    fn with<R>(&self, work: impl FnOnce(&Lua) -> R) -> R {
-        let me = thread::current().id();
-        let lua = self.spare(me).unwrap_or_else(|| {
-            Lua::new_with(StdLib::NONE, LuaOptions::default()).expect("a VM without libraries is safe")
-        });
-        let done = work(&lua);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((me, lua));
-        done
-    }
-
-    fn spare(&self, me: ThreadId) -> Option<Lua> {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = spare.iter().position(|(last, _)| *last == me);
-        let at = mine.or_else(|| spare.len().checked_sub(1))?;
-        Some(spare.swap_remove(at).1)
-    }
-}
+/// Parsers that nobody uses.
+static PARSERS: Mutex<Vec<Parser>> = Mutex::new(Vec::new());
 
 /// Parses `source`; what it requires is told except for what is `given`.
 pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, ScriptError> {
-    static SCRATCH: Scratch = Scratch(Mutex::new(Vec::new()));
     let text = readable(&source.text);
-    let name = format!("@{}", source.origin);
-    let parsed = SCRATCH.with(|lua| {
-        // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
-        let own = parse(lua, &name, &[b"local require=require;", text.as_slice()].concat());
-        own.or_else(|_| parse(lua, &name, &text)).map(|function| function.dump(false))
-    });
+    let name = CString::new(format!("@{}", source.origin)).unwrap_or_default();
+    let parsed = parse(&text, &name);
     let bytecode = parsed.map_err(|error| script_error(&error, |_| Some(Arc::new(source.clone()))))?;
     let (mut requires, declared) = scan(&source.text, &source.origin, &source.name);
     requires.retain(|require| !given.fixed.contains(require.name.as_str()));
@@ -72,15 +45,21 @@ pub(crate) fn compile(source: &Source, given: &Given) -> Result<Compiled, Script
     requires.iter_mut().for_each(|require| require.deferred |= given.soft.contains(require.name.as_str()));
     let says = |word| memmem::find(&text, word).is_some();
     let keeps_its_environment = !says(b"_ENV") && !says(b"setfenv");
-    let name = CString::new(name).unwrap_or_default();
     let mut known: Vec<Name> = requires.iter().map(|require| require.name.clone()).collect();
     known.sort();
     let chunk = Chunk { bytecode, name, requires: known, keeps_its_environment };
     Ok(Compiled { requires: requires.into(), artifact: Arc::new(chunk), declared })
 }
 
-fn parse(lua: &Lua, name: &str, text: &[u8]) -> mlua::Result<Function> {
-    lua.load(text).set_name(name).set_mode(ChunkMode::Text).into_function()
+fn parse(text: &[u8], name: &CStr) -> mlua::Result<Box<[u8]>> {
+    let parsers = || PARSERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let spare = parsers().pop();
+    let mut parser = spare.map_or_else(Parser::new, Ok)?;
+    // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
+    let own = parser.parse(&[b"local require=require;", text].concat(), name);
+    let parsed = own.or_else(|_| parser.parse(text, name));
+    parsers().extend(parser.with_room());
+    parsed
 }
 
 /// The text without a byte order mark, its first line made a comment if it is one for the shell.
@@ -110,13 +89,15 @@ impl Chunk {
 #[cfg(test)]
 mod tests {
     use graceful_core::backend::parse_on_threads;
+    use mlua::chunk::ChunkMode;
+    use mlua::{Function, Lua};
 
     use super::*;
 
     impl Chunk {
         fn load(&self, lua: &Lua) -> mlua::Result<Function> {
             let name = self.name.to_str().unwrap();
-            lua.load(&self.bytecode).set_name(name).set_mode(ChunkMode::Binary).into_function()
+            lua.load(&*self.bytecode).set_name(name).set_mode(ChunkMode::Binary).into_function()
         }
     }
 

@@ -28,6 +28,7 @@ mod checkpoint;
 mod state;
 mod globals;
 mod compile;
+mod parser;
 mod passage;
 mod vm;
 mod patience;

@@ -2,17 +2,24 @@
 
 mod subject;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use graceful_core::{Backend, Limits};
+use graceful_core::Limits;
+use graceful_testkit::ClockKind;
 use graceful_testkit::faults::Way;
 use graceful_testkit::sweep::graphs::{Cast, Edit, Graph};
 use graceful_testkit::updates::shop;
-use graceful_testkit::{Capabilities, ClockKind, Dialect, Subject};
 use subject::RhaiSubject as Rhai;
 
-// A call that waits keeps its thread in this language, so there are no turns of a single thread to count.
+#[test]
+fn call_01_a_reload_at_every_turn_mixes_nothing_and_loses_nothing() {
+    for hooks in [false, true] {
+        let updated = shop::<Rhai>(ClockKind::Driven, hooks);
+        updated.assert();
+        assert!(updated.points > 20 && updated.old > 20 && updated.new > 20, "{updated:?}");
+    }
+}
+
 #[test]
 fn call_01_a_reload_at_every_wait_on_threads_mixes_nothing() {
     let updated = shop::<Rhai>(ClockKind::Tokio, true);
@@ -20,26 +27,12 @@ fn call_01_a_reload_at_every_wait_on_threads_mixes_nothing() {
     assert!(updated.points >= 4, "{updated:?}");
 }
 
-/// Without tasks, which are threads and take real time.
-struct Alone;
-
-impl Subject for Alone {
-    fn backend() -> Arc<dyn Backend> {
-        Rhai::backend()
-    }
-    fn dialect() -> &'static dyn Dialect {
-        Rhai::dialect()
-    }
-    fn capabilities() -> Capabilities {
-        Capabilities { tasks: false, handover: false, ..Rhai::capabilities() }
-    }
-}
-
 #[test]
 fn tx_04_every_step_fails_and_leaves_what_was() {
     let graph = &Graph::all(2)[1];
-    graph.sweep::<Alone>(Edit::All, Cast::Modules, 0).on_one_app().run().assert();
-    graph.sweep::<Alone>(Edit::One(0), Cast::Roles, 0).undo([]).on_one_app().run().assert();
+    graph.sweep::<Rhai>(Edit::All, Cast::Modules, 0).clock(ClockKind::Driven).on_one_app().run().assert();
+    let roles = graph.sweep::<Rhai>(Edit::One(0), Cast::Roles, 0).clock(ClockKind::Driven);
+    roles.undo([]).on_one_app().run().assert();
 }
 
 #[test]
@@ -57,7 +50,7 @@ fn tx_03_code_that_loops_or_takes_memory_at_any_step_leaves_what_was() {
     let limits =
         Limits { stage: ms(60), hook: ms(30), retire: ms(60), grace: ms(4_000), ..Limits::default() };
     for turn in 0..2 {
-        let sweep = Graph::all(1)[0].sweep::<Alone>(Edit::All, Cast::Modules, turn);
+        let sweep = Graph::all(1)[0].sweep::<Rhai>(Edit::All, Cast::Modules, turn).clock(ClockKind::Driven);
         sweep.ways([Way::Spin, Way::Memory]).undo([]).limits(limits.clone()).run().assert();
     }
 }

@@ -23,6 +23,8 @@ pub use real::TokioClock;
 pub enum ClockKind {
     /// [`ManualClock`]: one thread, no real time, the same order every time.
     Manual,
+    /// [`ManualClock::with_threads`]: the same for backends that block, on threads of which one runs at a time.
+    Driven,
     /// [`TokioClock`]: real time and threads, for backends that block.
     Tokio,
 }
@@ -36,11 +38,19 @@ pub enum Time {
     Tokio(Arc<TokioClock>),
 }
 
+impl ClockKind {
+    /// Whether time passes by itself, on threads that run beside each other.
+    pub fn is_real(self) -> bool {
+        self == ClockKind::Tokio
+    }
+}
+
 impl Time {
     /// A new clock of `kind`.
     pub fn new(kind: ClockKind) -> Self {
         match kind {
             ClockKind::Manual => Time::Manual(ManualClock::new()),
+            ClockKind::Driven => Time::Manual(ManualClock::new().with_threads()),
             ClockKind::Tokio => Time::Tokio(TokioClock::new()),
         }
     }

@@ -60,9 +60,9 @@ impl Updated {
 /// Plays `calls` of an app (module and function) once without a reload to count the points where one could come, then
 /// once for each of them, with the reload of `edit` begun there.
 ///
-/// On a [manual clock](ClockKind::Manual) the points are all turns: before each poll of anything. On a real one they
-/// are the places of [`Script`](crate::Script)s that yield or sleep: the call that comes there first stops, the
-/// reload goes as far as it can, then the call goes on.
+/// On a clock that stands still ([`Manual`](ClockKind::Manual), [`Driven`](ClockKind::Driven)) the points are all turns:
+/// before each poll of anything and each turn of a thread. On a real one they are the places of [`Script`](crate::Script)s
+/// that yield or sleep: the call that comes there first stops, the reload goes as far as it can, then the call goes on.
 ///
 /// In each run the calls are made three times: before the reload begins, soon after it began, and after it has
 /// committed. All must return; what they return must be what the old code returns, or what the new code does, the last
@@ -113,8 +113,7 @@ pub fn update_points_on<S: Subject>(
     let make = move |points: &Arc<Points>| {
         let points = points.clone();
         let builder = AppBuilder::new::<S>(Time::new(clock), None).limits(limits());
-        let builder =
-            if clock == ClockKind::Tokio { builder.each(move |script| points.mark(script)) } else { builder };
+        let builder = if clock.is_real() { builder.each(move |script| points.mark(script)) } else { builder };
         app(builder).start()
     };
     let play = Play { make: Box::new(make), calls, edit: Box::new(edit), counted: Box::new(counted) };
@@ -148,7 +147,7 @@ struct Clean {
 impl Play<'_> {
     fn all(&self, clock: ClockKind) -> Updated {
         let (clean, mut updated) = (self.clean(), Updated::default());
-        let points = if clock == ClockKind::Manual { clean.turns + 1 } else { clean.places.len() };
+        let points = if clock.is_real() { clean.places.len() } else { clean.turns + 1 };
         for point in 0..points {
             updated.points += 1;
             updated.calls += 3 * self.calls.len();

@@ -1,15 +1,18 @@
 //! Fails a reload at each of its steps, for every graph of a few modules and for random ones.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
+use graceful_bench::cores::stay_on_one_core;
 use graceful_bench::subjects::{Lua, Rhai};
 use graceful_core::Limits;
 use graceful_testkit::faults::Way;
 use graceful_testkit::sweep::graphs::{Cast, Edit, Graph};
 use graceful_testkit::sweep::{Sweep, Swept};
-use graceful_testkit::{Capabilities, ClockKind, Dialect, FakeSubject, Subject};
+use graceful_testkit::{ClockKind, FakeSubject, Subject};
 
 /// Histories are many small objects that come and go.
 #[global_allocator]
@@ -34,7 +37,7 @@ struct Args {
     /// Every acyclic graph up to so many modules.
     #[arg(long, default_value_t = 4)]
     modules: usize,
-    /// Every edit of every graph, and every step of the undo, for five and six modules, too: takes long.
+    /// Every edit of every graph of five and six modules, too, instead of one each in turn: takes hours.
     #[arg(long)]
     deep: bool,
     /// Every graph of roles up to so many.
@@ -42,28 +45,16 @@ struct Args {
     roles: usize,
     /// So many random graphs beside, of 7 to 12 modules, each with one fault in fifty.
     #[arg(long, default_value_t = 0)]
-    random: u64,
+    random: usize,
     /// The seed of the first random graph.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    seed: usize,
     /// Code that loops and takes memory, in every graph up to so many modules: each takes real time.
     #[arg(long, default_value_t = 2)]
     loops: usize,
-}
-
-/// Rhai without tasks: they are threads, which take real time on a clock that stands still.
-struct Alone;
-
-impl Subject for Alone {
-    fn backend() -> Arc<dyn graceful_core::Backend> {
-        Rhai::backend()
-    }
-    fn dialect() -> &'static dyn Dialect {
-        Rhai::dialect()
-    }
-    fn capabilities() -> Capabilities {
-        Capabilities { tasks: false, handover: false, ..Rhai::capabilities() }
-    }
+    /// How many threads; one for each core unless told.
+    #[arg(long)]
+    threads: Option<usize>,
 }
 
 #[derive(Default)]
@@ -90,28 +81,15 @@ impl Total {
     }
 }
 
-/// Up to three modules the undo fails in three ways, up to five with an error, beyond not at all. From five on all
-/// faults of a graph come to one app, until it is stuck.
-fn sized(sweep: Sweep, modules: usize, deep: bool) -> Sweep {
-    let sweep = sweep.clock(ClockKind::Manual);
+/// Up to three modules the undo fails in three ways, beyond with an error. From five on all faults of a graph come to one
+/// app, until it is stuck.
+fn sized(sweep: Sweep, clock: ClockKind, modules: usize) -> Sweep {
+    let sweep = sweep.clock(clock);
     match modules {
         0..=3 => sweep.undo([Way::Error, Way::Panic, Way::Hang]),
         4 => sweep,
-        6 if !deep => sweep.on_one_app().undo([]),
         _ => sweep.on_one_app(),
     }
-}
-
-fn every<S: Subject>(total: &mut Total, modules: usize, cast: Cast, deep: bool) {
-    let began = Instant::now();
-    for (turn, graph) in Graph::all(modules).iter().enumerate() {
-        total.graphs += 1;
-        for edit in edits(modules, turn, deep) {
-            let sweep = sized(graph.sweep::<S>(edit, cast, turn), modules, deep);
-            total.add(&format!("{cast:?} {graph:?} {edit:?} turn {turn}"), sweep.run());
-        }
-    }
-    total.line(&format!("{cast:?} of {modules}"), began);
 }
 
 /// Every module alone and all of them; from five modules on one of these, in turn.
@@ -120,53 +98,99 @@ fn edits(modules: usize, turn: usize, deep: bool) -> Vec<Edit> {
     if modules < 5 || deep { all } else { vec![all[turn % all.len()]] }
 }
 
-fn loops<S: Subject>(total: &mut Total, modules: usize) {
-    let (began, ms) = (Instant::now(), Duration::from_millis);
-    let limits = Limits { stage: ms(60), hook: ms(30), retire: ms(60), ..Limits::default() };
-    for (turn, graph) in Graph::all(modules).iter().enumerate() {
-        total.graphs += 1;
-        for cast in [Cast::Modules, Cast::Roles] {
-            let sweep =
-                graph.sweep::<S>(Edit::All, cast, turn).clock(ClockKind::Manual).limits(limits.clone());
-            let swept = sweep.ways([Way::Spin, Way::Memory]).run();
-            total.add(&format!("loops {cast:?} {graph:?} turn {turn}"), swept);
+/// The sweeps of one program: what was asked for, and what came of it so far.
+struct Run {
+    args: Args,
+    clock: ClockKind,
+    began: Instant,
+    total: Mutex<Total>,
+}
+
+impl Run {
+    /// Does `sweep` for each number, on as many threads as were asked for.
+    fn each(&self, what: &str, numbers: Range<usize>, sweep: impl Fn(usize) -> Vec<(String, Sweep)> + Sync) {
+        let (next, end) = (AtomicUsize::new(numbers.start), numbers.end);
+        let serve = |thread| {
+            stay_on_one_core(thread);
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= end {
+                    return;
+                }
+                for (what, sweep) in sweep(at) {
+                    let swept = sweep.run();
+                    self.total().add(&what, swept);
+                }
+                self.total().graphs += 1;
+            }
+        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.args.threads.unwrap_or_else(cores);
+        std::thread::scope(|scope| (0..threads).for_each(|at| drop(scope.spawn(move || serve(at)))));
+        self.total().line(what, self.began);
+    }
+
+    fn total(&self) -> MutexGuard<'_, Total> {
+        self.total.lock().expect("no sweep panics while it adds")
+    }
+
+    fn loops<S: Subject>(&self, modules: usize) {
+        let ms = Duration::from_millis;
+        let limits = Limits { stage: ms(60), hook: ms(30), retire: ms(60), ..Limits::default() };
+        let graphs = Graph::all(modules);
+        self.each(&format!("loops and memory, {modules} modules"), 0..graphs.len(), |turn| {
+            let sweep = |cast| {
+                let sweep = graphs[turn].sweep::<S>(Edit::All, cast, turn).clock(self.clock);
+                let sweep = sweep.limits(limits.clone()).ways([Way::Spin, Way::Memory]);
+                (format!("loops {cast:?} {:?} turn {turn}", graphs[turn]), sweep)
+            };
+            [Cast::Modules, Cast::Roles].map(sweep).into()
+        });
+    }
+
+    fn every<S: Subject>(&self, modules: usize, cast: Cast) {
+        let graphs = Graph::all(modules);
+        self.each(&format!("{cast:?} of {modules}"), 0..graphs.len(), |turn| {
+            let sweep = |edit| {
+                let sweep = sized(graphs[turn].sweep::<S>(edit, cast, turn), self.clock, modules);
+                (format!("{cast:?} {:?} {edit:?} turn {turn}", graphs[turn]), sweep)
+            };
+            edits(modules, turn, self.args.deep).into_iter().map(sweep).collect()
+        });
+    }
+
+    fn random<S: Subject>(&self) {
+        let Args { seed, random, .. } = self.args;
+        self.each("random", seed..seed + random, |seed| {
+            let modules = 7 + seed % 6;
+            let edit = if seed % 3 == 0 { Edit::All } else { Edit::One(seed % modules) };
+            let cast = if seed % 4 == 0 { Cast::Roles } else { Cast::Modules };
+            let sweep = Graph::random(modules, seed as u64).sweep::<S>(edit, cast, seed);
+            let sweep = sized(sweep, self.clock, modules).one_in(50, seed as u64);
+            vec![(format!("seed {seed}: {cast:?} {edit:?}"), sweep)]
+        });
+    }
+
+    fn all<S: Subject>(&self) {
+        (1..=self.args.loops).for_each(|modules| self.loops::<S>(modules));
+        (1..=self.args.modules).for_each(|modules| self.every::<S>(modules, Cast::Modules));
+        (1..=self.args.roles).for_each(|modules| self.every::<S>(modules, Cast::Roles));
+        if self.args.random > 0 {
+            self.random::<S>();
         }
     }
-    total.line(&format!("loops and memory, {modules} modules"), began);
-}
-
-fn random<S: Subject>(total: &mut Total, seeds: std::ops::Range<u64>) {
-    let began = Instant::now();
-    for seed in seeds {
-        total.graphs += 1;
-        let modules = 7 + (seed % 6) as usize;
-        let graph = Graph::random(modules, seed);
-        let edit = if seed % 3 == 0 { Edit::All } else { Edit::One(seed as usize % modules) };
-        let cast = if seed % 4 == 0 { Cast::Roles } else { Cast::Modules };
-        let sweep = sized(graph.sweep::<S>(edit, cast, seed as usize), modules, true).one_in(50, seed);
-        total.add(&format!("seed {seed}: {cast:?} {edit:?}"), sweep.run());
-    }
-    total.line("random", began);
-}
-
-fn all<S: Subject>(args: &Args) -> Total {
-    let mut total = Total::default();
-    (1..=args.loops).for_each(|modules| loops::<S>(&mut total, modules));
-    (1..=args.modules).for_each(|modules| every::<S>(&mut total, modules, Cast::Modules, args.deep));
-    (1..=args.roles).for_each(|modules| every::<S>(&mut total, modules, Cast::Roles, args.deep));
-    if args.random > 0 {
-        random::<S>(&mut total, args.seed..args.seed + args.random);
-    }
-    total
 }
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    let total = match args.backend {
-        Backend::Fake => all::<FakeSubject>(&args),
-        Backend::Lua => all::<Lua>(&args),
-        Backend::Rhai => all::<Alone>(&args),
+    let (backend, clock) = match args.backend {
+        Backend::Rhai => (Run::all::<Rhai> as fn(&Run), ClockKind::Driven),
+        Backend::Lua => (Run::all::<Lua> as fn(&Run), ClockKind::Manual),
+        Backend::Fake => (Run::all::<FakeSubject> as fn(&Run), ClockKind::Manual),
     };
+    let run = Run { args, clock, began: Instant::now(), total: Mutex::default() };
+    backend(&run);
+    let total = run.total();
     let violations = total.swept.violations.len();
     println!("{} graphs, {} faults, {violations} violations", total.graphs, total.swept.faults);
     if violations == 0 { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }

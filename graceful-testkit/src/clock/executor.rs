@@ -140,6 +140,15 @@ impl Inner {
         ran || self.lock().ready.iter().any(|id| main || *id != MAIN)
     }
 
+    /// Lets the first of the threads run that may; whether there was one.
+    pub(super) fn look_once(&self) -> bool {
+        let mut standing = self.lock().take_standing();
+        let first = standing.iter().position(|runner| runner.may_run());
+        let runner = first.map(|at| standing.remove(at));
+        self.lock().standing.splice(0..0, standing);
+        runner.map(|runner| self.go(runner)).is_some()
+    }
+
     pub(super) fn go(&self, runner: Arc<Runner>) {
         if !runner.run() {
             self.lock().standing.push(runner);

@@ -59,11 +59,12 @@ impl ManualClock {
         }
     }
 
-    /// Runs one task once, or lets time jump to the next timer; whether there was anything to do.
+    /// Runs one task once, or one thread until it waits, or lets time jump to the next timer; whether there was anything
+    /// to do.
     pub fn step(&self) -> bool {
         match self.0.pop(false) {
             Some(id) => self.0.poll(id),
-            None => return self.0.look(false) || self.0.fire(None),
+            None => return self.0.look_once() || self.0.fire(None),
         }
         true
     }

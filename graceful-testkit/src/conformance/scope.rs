@@ -90,7 +90,7 @@ pub fn scope_02_a_task_that_swallows_errors_is_cancelled_too<S: Subject>() {
 /// SCOPE-02: also one that never yields again.
 pub fn scope_02_a_task_that_spins_is_cancelled_too<S: Subject>() {
     needs!(S: registers, tasks, stops_loops);
-    if S::clock() == crate::ClockKind::Manual {
+    if !S::clock().is_real() {
         return cancelled_and_awaited::<S>(vec![inc("n"), Op::Spin]);
     }
     // It holds its language from the first turn on: only the reload itself can end it.

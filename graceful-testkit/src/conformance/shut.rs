@@ -84,7 +84,7 @@ pub fn shut_01_a_call_that_outlasts_the_drain_is_cancelled<S: Subject>() {
 /// SHUT-01: also one that never yields again.
 pub fn shut_01_a_call_that_spins_is_cancelled<S: Subject>() {
     needs!(S: hooks, stops_loops);
-    if S::clock() == crate::ClockKind::Manual {
+    if !S::clock().is_real() {
         // On one thread nobody could ask for the shutdown meanwhile.
         return;
     }
@@ -169,7 +169,7 @@ pub fn shut_01_what_modules_own_is_released<S: Subject>() {
 /// SHUT-01: a task that keeps its language is stopped before anything is finalized.
 pub fn shut_01_a_task_that_spins_is_cancelled<S: Subject>() {
     needs!(S: hooks, tasks, stops_loops);
-    if S::clock() == crate::ClockKind::Manual {
+    if !S::clock().is_real() {
         return;
     }
     let hits = noted("hits").top([spawn([note("in"), Op::Spin])]);

@@ -83,7 +83,7 @@ impl<'a> Play<'a> {
         let clock = ManualClock::seeded(story.seed);
         let time = Time::Manual(match S::clock() {
             ClockKind::Manual => clock,
-            ClockKind::Tokio => clock.with_threads(),
+            ClockKind::Driven | ClockKind::Tokio => clock.with_threads(),
         });
         let lives = Arc::new(AtomicI64::new(0));
         let next = move |_: &[Value]| Ok(Value::from(lives.fetch_add(1, Ordering::Relaxed)));
