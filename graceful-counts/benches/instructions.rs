@@ -145,7 +145,7 @@ fn reload(app: App) -> App {
 #[library_benchmark]
 #[bench::all_of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_746_000))]
 #[bench::all_of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_646_000))]
-#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(9_826_000))]
+#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(8_930_000))]
 #[bench::all_of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
 fn start(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it loads");

@@ -2,29 +2,32 @@
 
 use std::sync::Arc;
 
-use mlua::{Lua, Table, Value};
+use mlua::{Function, Lua, Value};
 
-use crate::record::Record;
+use crate::record::{Identity, Record};
+use crate::vm::Vm;
 use crate::{class, control, own, register, semver};
+
+const OPEN: &str = "graceful.api";
 
 /// The module as `record` sees it.
 pub(crate) fn table(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Value> {
-    let table = lua.create_table()?;
-    table.raw_set("register_module", register::function(lua, record)?)?;
-    table.raw_set("own", own::function(lua, record)?)?;
-    table.raw_set("class", class::function(lua, record)?)?;
-    let shared: Table = match lua.named_registry_value("graceful.api") {
-        Ok(shared) => shared,
+    let open: Function = match lua.named_registry_value(OPEN) {
+        Ok(open) => open,
         Err(_) => {
-            let shared = control::functions(lua, &record.vm()?)?;
-            shared.raw_set("semver", lua.create_function(semver::make)?)?;
-            lua.set_named_registry_value("graceful.api", &shared)?;
-            shared
+            let open = opener(lua, &record.vm()?)?;
+            lua.set_named_registry_value(OPEN, &open)?;
+            open
         }
     };
-    for entry in shared.pairs::<Value, Value>() {
-        let (name, function) = entry?;
-        table.raw_set(name, function)?;
-    }
-    Ok(Value::Table(table))
+    open.call(Identity(record.clone()))
+}
+
+/// Makes the function of `lua/api.lua`, once in a VM: nearly every module requires this one.
+fn opener(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Function> {
+    let shared = control::functions(lua, vm)?;
+    shared.raw_set("semver", lua.create_function(semver::make)?)?;
+    let (own, class) = (lua.create_function(own::own)?, lua.create_function(class::class)?);
+    let chunk = lua.load(include_str!("lua/api.lua")).set_name("=graceful");
+    chunk.call((register::maker(lua)?, own, class, shared))
 }

@@ -10,23 +10,17 @@
 //! While a new version of its module loads, that finds it empty and fills it; everybody else sees it as it was
 //! until the commit. Calls that began on the old code see the new methods from then on, as they see the state.
 
-use std::sync::Arc;
+use mlua::{Error, Lua, Table, UserDataRef, Value};
 
-use mlua::{Error, Function, Lua, Table, Value};
-
-use crate::record::Record;
+use crate::record::Identity;
 
 /// Weak in its values: a class is known for as long as an object or a module has it.
 const CLASSES: &str = "graceful.classes";
 
-/// The `class` of `record`.
-pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
-    let record = record.clone();
-    lua.create_function(move |lua, name: Value| class(lua, &record, &name))
-}
-
-fn class(lua: &Lua, record: &Arc<Record>, name: &Value) -> mlua::Result<Table> {
-    let Value::String(name) = name else {
+/// `class(name)` of a record.
+pub(crate) fn class(lua: &Lua, (record, name): (UserDataRef<Identity>, Value)) -> mlua::Result<Table> {
+    let record = &record.0;
+    let Value::String(name) = &name else {
         let got = name.type_name();
         return Err(Error::runtime(format!("class: expected the name of a class, got {got}")));
     };

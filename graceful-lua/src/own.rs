@@ -6,49 +6,50 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use graceful_core::{HookError, Resource};
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Lua, Table, UserDataRef, Value};
 
-use crate::record::{Record, next_id};
+use crate::record::{Identity, next_id};
 use crate::run::{How, Run, Watched};
 use crate::vm::Vm;
 
 /// The name of the table of owned values in Lua's registry, by number.
 const OWNED: &str = "graceful.owned";
 
-/// The `own` of `record`.
-pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
-    let record = record.clone();
-    lua.create_function(move |lua, (key, value, release): (Value, Value, Value)| {
-        let wrong = |wanted: &str, got: &Value| {
-            Err(mlua::Error::runtime(format!("own: expected {wanted}, got {}", got.type_name())))
-        };
-        let (Value::String(_) | Value::Integer(_) | Value::Number(_)) = key else {
-            return wrong("a key", &key);
-        };
-        let Value::Function(release) = release else { return wrong("a function that releases it", &release) };
-        let key = key.to_string()?;
-        let scope = record.scope().ok_or_else(|| mlua::Error::runtime("own: the module is gone"))?;
-        let owned: Table = match lua.named_registry_value(OWNED)? {
-            Value::Table(owned) => owned,
-            _ => {
-                let owned = lua.create_table()?;
-                lua.set_named_registry_value(OWNED, &owned)?;
-                owned
-            }
-        };
-        let id = next_id();
-        let entry = lua.create_table()?;
-        entry.raw_set("value", &value)?;
-        entry.raw_set("release", release)?;
-        owned.raw_set(id, entry)?;
-        let vm = Arc::downgrade(&record.vm()?);
-        let added = scope.add(Arc::new(Owned { id, key, vm, released: AtomicBool::new(false) }));
-        if let Err(replaced) = added {
-            owned.raw_set(id, Value::Nil)?;
-            return Err(mlua::Error::external(replaced));
+/// `own(key, value, release)` of a record.
+pub(crate) fn own(
+    lua: &Lua,
+    (record, key, value, release): (UserDataRef<Identity>, Value, Value, Value),
+) -> mlua::Result<Value> {
+    let wrong = |wanted: &str, got: &Value| {
+        Err(mlua::Error::runtime(format!("own: expected {wanted}, got {}", got.type_name())))
+    };
+    let (Value::String(_) | Value::Integer(_) | Value::Number(_)) = key else {
+        return wrong("a key", &key);
+    };
+    let Value::Function(release) = release else { return wrong("a function that releases it", &release) };
+    let key = key.to_string()?;
+    let record = &record.0;
+    let scope = record.scope().ok_or_else(|| mlua::Error::runtime("own: the module is gone"))?;
+    let owned: Table = match lua.named_registry_value(OWNED)? {
+        Value::Table(owned) => owned,
+        _ => {
+            let owned = lua.create_table()?;
+            lua.set_named_registry_value(OWNED, &owned)?;
+            owned
         }
-        Ok(value)
-    })
+    };
+    let id = next_id();
+    let entry = lua.create_table()?;
+    entry.raw_set("value", &value)?;
+    entry.raw_set("release", release)?;
+    owned.raw_set(id, entry)?;
+    let vm = Arc::downgrade(&record.vm()?);
+    let added = scope.add(Arc::new(Owned { id, key, vm, released: AtomicBool::new(false) }));
+    if let Err(replaced) = added {
+        owned.raw_set(id, Value::Nil)?;
+        return Err(mlua::Error::external(replaced));
+    }
+    Ok(value)
 }
 
 struct Owned {

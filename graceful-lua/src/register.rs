@@ -25,20 +25,11 @@ pub(crate) struct Registration {
 const HOOKS: [&str; 6] = ["init", "finalize", "before_reload", "after_reload", "on_reload", "rollback"];
 const OTHERS: [&str; 4] = ["version", "checkpoint", "drain", "migrations"];
 
-/// The `register_module` of `record`.
-pub(crate) fn function(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Function> {
-    let make: Function = match lua.named_registry_value("graceful.register") {
-        Ok(make) => make,
-        Err(_) => {
-            let begin = lua.create_function(begin)?;
-            let initialised = lua.create_function(initialised)?;
-            let chunk = lua.load(include_str!("lua/register.lua")).set_name("=graceful");
-            let make: Function = chunk.call((begin, initialised))?;
-            lua.set_named_registry_value("graceful.register", &make)?;
-            make
-        }
-    };
-    make.call(Identity(record.clone()))
+/// A function that makes the `register_module` of a record, made once in a VM.
+pub(crate) fn maker(lua: &Lua) -> mlua::Result<Function> {
+    let (begin, initialised) = (lua.create_function(begin)?, lua.create_function(initialised)?);
+    let chunk = lua.load(include_str!("lua/register.lua")).set_name("=graceful");
+    chunk.call((begin, initialised))
 }
 
 type Begun = (Option<String>, Option<Table>, Option<Function>);
