@@ -134,7 +134,7 @@ fn leaf<S: Subject>(modules: usize) -> App {
 #[bench::one_leaf_of_200_fake(args = (200), setup = leaf::<FakeSubject>, config = counted(1_368_000))]
 #[bench::all_of_50_fake(args = (50), setup = all::<FakeSubject>, config = counted(2_317_000))]
 #[bench::all_of_200_fake(args = (200), setup = all::<FakeSubject>, config = counted(10_180_000))]
-#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(8_293_000))]
+#[bench::all_of_50_lua(args = (50), setup = all::<SteadyLua>, config = counted(6_037_000))]
 #[bench::all_of_50_rhai(args = (50), setup = all::<Rhai>, config = counted(3_699_000))]
 fn reload(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it reloads");
@@ -145,7 +145,7 @@ fn reload(app: App) -> App {
 #[library_benchmark]
 #[bench::all_of_50_fake(args = (50), setup = new::<FakeSubject>, config = counted(2_746_000))]
 #[bench::all_of_200_fake(args = (200), setup = new::<FakeSubject>, config = counted(12_646_000))]
-#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(8_930_000))]
+#[bench::all_of_30_lua(args = (30), setup = new::<SteadyLua>, config = counted(7_673_000))]
 #[bench::all_of_30_rhai(args = (30), setup = new::<Rhai>, config = counted(8_069_000))]
 fn start(app: App) -> App {
     black_box(app.clock.block_on(app.engine.reload(app.options.clone()))).expect("it loads");

@@ -25,9 +25,8 @@ pub(crate) fn table(lua: &Lua, record: &Arc<Record>) -> mlua::Result<Value> {
 
 /// Makes the function of `lua/api.lua`, once in a VM: nearly every module requires this one.
 fn opener(lua: &Lua, vm: &Arc<Vm>) -> mlua::Result<Function> {
-    let shared = control::functions(lua, vm)?;
-    shared.raw_set("semver", lua.create_function(semver::make)?)?;
     let (own, class) = (lua.create_function(own::own)?, lua.create_function(class::class)?);
+    let (control, semver) = (control::functions(lua, vm)?, lua.create_function(semver::make)?);
     let chunk = lua.load(include_str!("lua/api.lua")).set_name("=graceful");
-    chunk.call((register::maker(lua)?, own, class, shared))
+    chunk.call((register::maker(lua)?, own, class, control, semver))
 }

@@ -6,7 +6,7 @@ use std::os::raw::{c_char, c_int, c_void};
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use graceful_core::{Export, Value};
+use graceful_core::{Export, Source, Value};
 use mlua::ffi::{self, lua_State};
 use mlua::{Function, LightUserData, Lua, Table};
 
@@ -19,6 +19,7 @@ const SHORT: usize = 4096;
 /// What goes in with a top level, and what comes out. It must outlive the coroutine that was given its address.
 pub(crate) struct Passage {
     chunk: Arc<Chunk>,
+    source: Arc<Source>,
     exported: Mutex<Exported>,
 }
 
@@ -31,8 +32,8 @@ pub(crate) struct Exported {
 }
 
 impl Passage {
-    pub(crate) fn new(chunk: Arc<Chunk>) -> Arc<Self> {
-        Arc::new(Self { chunk, exported: Mutex::default() })
+    pub(crate) fn new(chunk: Arc<Chunk>, source: Arc<Source>) -> Arc<Self> {
+        Arc::new(Self { chunk, source, exported: Mutex::default() })
     }
 
     /// For the function that [`run`] makes, and nothing else.
@@ -47,14 +48,16 @@ impl Passage {
 
 /// The function of `lua/stage.lua`, which runs a top level. `turn` says whose has the turn.
 pub(crate) fn run(lua: &Lua, borders: &Table, turn: &Table) -> mlua::Result<Function> {
-    // SAFETY: both keep to Lua's protocol for C functions. Nobody but `lua/stage.lua` has them, and it gives them the
+    // SAFETY: all keep to Lua's protocol for C functions. Nobody but `lua/stage.lua` has them, and it gives them the
     // address of a `Passage` that whoever polls the coroutine keeps alive.
-    let (load, read) = unsafe { (lua.create_c_function(load)?, lua.create_c_function(read)?) };
+    let (load, read, names) = unsafe {
+        (lua.create_c_function(load)?, lua.create_c_function(read)?, lua.create_c_function(names)?)
+    };
     let globals = lua.globals();
     let known: (Function, Function, Function) =
         (globals.get("xpcall")?, globals.get("error")?, globals.get("type")?);
     let chunk = lua.load(include_str!("lua/stage.lua")).set_name("=graceful");
-    chunk.call((load, read, borders, turn, thrown(lua)?, known.0, known.1, known.2))
+    chunk.call((load, read, names, borders, turn, thrown(lua)?, known.0, known.1, known.2))
 }
 
 /// A function `(passage, name)`: whether the text is known to require `name`.
@@ -86,6 +89,27 @@ unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
             ffi::lua_error(state);
         }
         1
+    }
+}
+
+/// `(passage)`: what a top level is given as `...`: the name of its module and, but in LuaJIT, where its text is from.
+unsafe extern "C-unwind" fn names(state: *mut lua_State) -> c_int {
+    // SAFETY: as `load`.
+    unsafe {
+        let source = &(*ffi::lua_touserdata(state, 1).cast::<Passage>()).source;
+        push(state, source.name.as_str());
+        if cfg!(feature = "luajit") {
+            return 1;
+        }
+        push(state, &source.origin);
+        2
+    }
+}
+
+unsafe fn push(state: *mut lua_State, text: &str) {
+    // SAFETY: as its caller, and there is room on the stack.
+    unsafe {
+        ffi::lua_pushlstring(state, text.as_ptr().cast::<c_char>(), text.len());
     }
 }
 

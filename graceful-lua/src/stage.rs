@@ -180,10 +180,9 @@ impl Txn for LuaTxn {
             staging: true,
             ..How::default()
         };
-        let passage = Passage::new(chunk);
+        let passage = Passage::new(chunk, cx.source.clone());
         let run = Run::new(vm, how, || {
-            let origin = cfg!(not(feature = "luajit")).then_some(cx.source.origin.as_str());
-            let args = (own, record.id, open.fresh(), passage.address(), cx.source.name.as_str(), origin);
+            let args = (own, record.id, open.fresh(), passage.address());
             Watched::new(vm, vm.top_level.call_async::<()>(args))
         });
         match run.await {

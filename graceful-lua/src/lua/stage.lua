@@ -1,5 +1,5 @@
 -- Runs a top level, in its own coroutine: one way into Lua and one back for all that is done around it.
-local load, read, borders, turn, thrown, xpcall, error, type = ...
+local load, read, names, borders, turn, thrown, xpcall, error, type = ...
 
 local function finish(own, fresh, name, passage, ok, exports)
     turn.id = nil
@@ -13,8 +13,8 @@ local function finish(own, fresh, name, passage, ok, exports)
 end
 
 -- `own` is the Lua side of its record `id`; what is exported is put there and into `fresh`.
-return function(own, id, fresh, passage, name, origin)
-    local main = own.main
+return function(own, id, fresh, passage)
+    local main, name, origin = own.main, names(passage)
     if main == nil then
         main = load(passage)
         own.main = main
