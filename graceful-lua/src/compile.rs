@@ -58,7 +58,9 @@ fn parse(text: &[u8], name: &CStr) -> mlua::Result<Box<[u8]>> {
     // The module's own `require` becomes a local, so that its functions keep it whoever calls them.
     let own = parser.parse(&[b"local require=require;", text].concat(), name);
     let parsed = own.or_else(|_| parser.parse(text, name));
-    parsers().extend(parser.with_room());
+    // Made room for first: whoever parses meanwhile waits for the list.
+    let parser = parser.with_room();
+    parsers().extend(parser);
     parsed
 }
 
