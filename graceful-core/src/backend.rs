@@ -97,8 +97,11 @@ pub fn parse_on_threads<T: Send + Sync>(sources: &[Source], parse: impl Fn(&Sour
     let worth = (sources.len() / SHARE).min(THREADS);
     // The system is asked anew each time, in files: one source is not worth that.
     let cores = if worth > 1 { thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    // One more than there are cores, this one counted: Linux may leave a thread on the core of the one that started it
+    // for milliseconds while another core has nothing to do, but not two of them.
+    let helpers = if cores.min(worth) > 1 { cores.min(worth) } else { 0 };
     thread::scope(|scope| {
-        for _ in 1..cores.min(worth) {
+        for _ in 0..helpers {
             // Where there is no thread to be had, those that are there do it.
             let _ = thread::Builder::new().name("graceful parse".into()).spawn_scoped(scope, work);
         }
