@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use graceful_core::source::SourceError;
-use graceful_core::{Engine, Found, Name, ReloadOptions, Report, Source, Sources};
+use graceful_core::{Backend, Engine, Found, Name, ReloadOptions, Report, Source, Sources};
 use graceful_lua::LuaBackend;
 use graceful_lua::mlua::{Function, Lua};
 use graceful_testkit::TokioClock;
@@ -158,6 +158,16 @@ impl App {
         self.put(&format!("m{at}"), text(at, &self.graph[at], edition));
     }
 
+    /// How long it takes to parse all texts, and nothing else.
+    pub fn parse(&self) -> Duration {
+        let texts: Vec<Source> = self.texts.0.lock().unwrap().values().cloned().collect();
+        let began = Instant::now();
+        let parsed = self.backend.compile_all(&texts);
+        let took = began.elapsed();
+        assert!(parsed.iter().all(Result::is_ok));
+        took
+    }
+
     pub fn leaf(&self) -> usize {
         let required = |at: &usize| self.graph.iter().any(|requires| requires.contains(at));
         (0..self.graph.len()).rev().find(|at| !required(at)).unwrap()
@@ -200,6 +210,7 @@ impl Naive {
 /// The least that all top levels take in a VM: their bytecode, made before, is loaded and run, and the collector rests.
 pub struct Floor {
     run: Function,
+    isolated: Function,
     lua: Lua,
 }
 
@@ -208,26 +219,48 @@ impl Floor {
         let lua = Lua::new();
         let chunk = lua.load(
             "local texts, names = ...
-            local load, dumps, loaded = loadstring or load, {}, {}
+            local load, dumps, loaded, before = loadstring or load, {}, {}, {}
             for at, name in ipairs(names) do
                 local text = 'local require=require;' .. texts[name]
                 dumps[at] = string.dump(assert(load(text, '@' .. name .. '.lua')))
             end
             function require(name) return loaded[name] end
-            return function()
+            for name, value in next, _G do before[name] = value end
+            local function run()
                 for at, name in ipairs(names) do loaded[name] = load(dumps[at], '@' .. name .. '.lua')(name) or true end
-            end",
+            end
+            local function isolated()
+                for at, name in ipairs(names) do
+                    local function own(other) return loaded[other] end
+                    require, before.require = own, own
+                    local top = coroutine.create(load(dumps[at], '@' .. name .. '.lua'))
+                    local _, value = assert(coroutine.resume(top, name))
+                    for name, value in next, _G do assert(before[name] == value) end
+                    loaded[name] = value or true
+                end
+            end
+            return run, isolated",
         );
-        let run = chunk.call((app(graph), names)).unwrap();
-        Self { run, lua }
+        let (run, isolated) = chunk.call((app(graph), names)).unwrap();
+        Self { run, isolated, lua }
     }
 
     /// How long it takes once.
     pub fn time(&self) -> Duration {
+        self.timed(&self.run)
+    }
+
+    /// The same, each in a coroutine and with a `require` of its own, and the globals compared after it: what it takes
+    /// that a top level may wait, and that it is known who made a global.
+    pub fn isolated(&self) -> Duration {
+        self.timed(&self.isolated)
+    }
+
+    fn timed(&self, run: &Function) -> Duration {
         (0..2).for_each(|_| self.lua.gc_collect().unwrap());
         self.lua.gc_stop();
         let began = Instant::now();
-        self.run.call::<()>(()).unwrap();
+        run.call::<()>(()).unwrap();
         let took = began.elapsed();
         self.lua.gc_restart();
         took
