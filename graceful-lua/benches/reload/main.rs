@@ -26,6 +26,12 @@ fn all(criterion: &mut Criterion) {
     group.bench_function("floor: bytecode loaded and run", |bench| {
         bench.iter_custom(|times| (0..times).map(|_| floor.time()).sum());
     });
+    group.bench_function("floor: the same, each in a coroutine, globals compared", |bench| {
+        bench.iter_custom(|times| (0..times).map(|_| floor.isolated()).sum());
+    });
+    group.bench_function("floor: texts parsed", |bench| {
+        bench.iter_custom(|times| (0..times).map(|_| app.parse()).sum());
+    });
     group.bench_function("reload of the same texts", |bench| {
         bench.iter(|| app.reload(ReloadOptions { force: true, ..ReloadOptions::default() }));
     });
